@@ -1,0 +1,7 @@
+"""Study configs: what is tuned, on which tasks, how, and where."""
+
+from hpo.config.load import load_study_config
+from hpo.config.problems import InvalidConfig
+from hpo.config.study import StudyConfig, TrialConfig
+
+__all__ = ["InvalidConfig", "StudyConfig", "TrialConfig", "load_study_config"]

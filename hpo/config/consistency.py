@@ -1,0 +1,60 @@
+"""Fields that are valid one by one, but not together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.config.problems import Problem, dotted
+from hpo.config.search import CategoricalDimension, Dimension
+from hpo.config.section import Section
+from hpo.config.tasks import TasksConfig
+
+
+def trial_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """``values``: dotted path -> value of every field of a trial."""
+    steps, evaluated = values.get("learner.inner_steps"), values["training.eval_steps"]
+    if steps is None or evaluated is None or steps <= evaluated:
+        return []
+    message = f"found {evaluated}, expected at least learner.inner_steps, which is up to {steps}"
+    return [Problem(("training", "eval_steps"), message)]
+
+
+def study_problems(values: Mapping[str, Any], search: Mapping[str, Dimension]) -> list[Problem]:
+    """The same for the trials of a study that are worst off, and what concerns the study only."""
+    worst = {**values, **{path: _range(dimension)[1] for path, dimension in search.items()}}
+    if (evaluated := search.get("training.eval_steps")) is not None:
+        worst["training.eval_steps"] = _range(evaluated)[0]
+    problems = [_where_searched(problem, search) for problem in trial_problems(worst)]
+    first, last = values["pruner.min_iterations"], worst["training.meta_iterations"]
+    if values["pruner.kind"] == "none" or first is None or first <= last:
+        return problems
+    message = f"found {first}, expected at most training.meta_iterations ({last}): no trial would be pruned"
+    return [*problems, Problem(("pruner", "min_iterations"), message)]
+
+
+def _where_searched(problem: Problem, search: Mapping[str, Dimension]) -> Problem:
+    path = dotted(problem.location)
+    return problem._replace(location=("search", path)) if path in search else problem
+
+
+def _range(dimension: Dimension) -> tuple[Any, Any]:
+    if isinstance(dimension, CategoricalDimension):
+        return min(dimension.choices, key=_rank), max(dimension.choices, key=_rank)
+    return dimension.low, dimension.high
+
+
+def _rank(choice: object) -> float:
+    return choice if isinstance(choice, int | float) else 0.0
+
+
+def metric_problems(metric: str, tasks: Mapping[str, type[Section]]) -> list[Problem]:
+    """Task families that do not have the study's metric."""
+    return [
+        Problem(
+            ("objective", "metric"),
+            f"found {metric!r}, which {kind} tasks do not have, expected {' or '.join(model.metrics)}",
+        )
+        for kind, model in tasks.items()
+        if issubclass(model, TasksConfig) and metric not in model.metrics
+    ]

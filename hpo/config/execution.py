@@ -1,0 +1,63 @@
+"""``sampler:``, ``pruner:``, ``stop:`` and ``execution:`` how a study is carried out."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from hpo.config.section import Section
+
+_DEVICE = re.compile(r"cpu|cuda:(0|[1-9][0-9]{0,3})")
+
+
+class SamplerConfig(Section):
+    """Who proposes the next trial's hyperparameters."""
+
+    kind: Literal["gp_ei", "random", "tpe", "gp"] = Field(
+        "gp_ei", description="gp_ei: ours, on BoTorch; gp: Optuna's GPSampler; tpe and random: Optuna's"
+    )
+    startup_trials: int = Field(8, ge=1, description="space-filling trials before the surrogate is asked")
+    seed: int = Field(0, ge=0, lt=2**31)
+
+
+class PrunerConfig(Section):
+    """Whether bad trials are ended early: ``asha`` is asynchronous successive halving (Li et al. 2020)."""
+
+    kind: Literal["asha", "none"] = "asha"
+    min_iterations: int | None = Field(
+        None, ge=1, description="the first rung in meta-iterations; default: training.eval_every"
+    )
+    reduction_factor: int = Field(3, ge=2, description="one trial in this many is promoted at a rung")
+
+
+class StopConfig(Section):
+    """When a study is done."""
+
+    trials: int = Field(24, ge=1, description="trials in all, whatever their outcome (ok, pruned, failed)")
+
+
+def _devices(found: Any) -> Any:
+    if found in ("auto", "cpu", "cuda"):
+        return found
+    if not isinstance(found, list) or not found:
+        raise ValueError(f"found {found!r}, expected auto, cpu, cuda or a list such as [cuda:0, cuda:1]")
+    for device in found:
+        if not (isinstance(device, str) and _DEVICE.fullmatch(device)):
+            raise ValueError(f"found {device!r} in the list, expected cpu or cuda:N with N from 0")
+    if len(set(found)) < len(found):
+        raise ValueError(f"{found} holds a device twice; slots_per_device puts several trials on one")
+    return found
+
+
+class ExecutionConfig(Section):
+    """Where trials run."""
+
+    executor: Literal["local"] = "local"
+    devices: Annotated[Literal["auto", "cpu", "cuda"] | list[str], BeforeValidator(_devices)] = Field(
+        "auto", description="auto: all GPUs, else the CPU; or a list such as [cuda:0, cuda:2]"
+    )
+    slots_per_device: int = Field(1, ge=1, le=256, description="trials that share one device")
+    max_attempts: int = Field(3, ge=1, description="how often a trial is tried again after its worker or runner died")
+    lease_s: float = Field(60.0, ge=1.0, description="seconds without a sign of life until a trial is taken over")

@@ -1,0 +1,50 @@
+"""``training:`` and ``objective:`` how one trial is meta-trained and what it is judged by."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hpo.config.section import Section
+
+_DIRECTIONS = {"query_loss": "minimize", "query_accuracy": "maximize"}
+
+
+class TrainingConfig(Section):
+    """The outer loop: Adam on the meta-parameters, and evaluation on fixed meta-validation tasks."""
+
+    outer_lr: float = Field(0.002, gt=0.0, le=10.0, description="Adam's step size in the outer loop")
+    clip_norm: float = Field(10.0, gt=0.0, description="the meta-gradient's norm is clipped to this")
+    meta_batch: int = Field(16, ge=1, le=4096, description="tasks a meta-iteration")
+    meta_iterations: int = Field(300, ge=1, le=10**9)
+    eval_tasks: int = Field(200, ge=2, le=10**6, description="fixed meta-validation tasks a trial is scored on")
+    eval_every: int = Field(
+        50, ge=1, le=10**9, description="meta-iterations between two evaluations (the pruner's rungs)"
+    )
+    eval_steps: int | None = Field(
+        None, ge=1, le=1000, description="inner steps in the final adaptation curve; default: twice learner.inner_steps"
+    )
+    test_tasks: int = Field(400, ge=2, le=10**6, description="meta-test tasks that `hpo train` scores on")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the initialization and of the meta-training tasks")
+
+
+class ObjectiveConfig(Section):
+    """The number a study optimizes, measured on the meta-validation tasks after adaptation."""
+
+    metric: Literal["query_loss", "query_accuracy"] = "query_loss"
+    direction: Literal["minimize", "maximize"] = Field("minimize", description="follows from the metric")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direction_of_metric(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "direction" not in raw and raw.get("metric") in tuple(_DIRECTIONS):
+            return {**raw, "direction": _DIRECTIONS[raw["metric"]]}
+        return raw
+
+    @model_validator(mode="after")
+    def _direction_fits_metric(self) -> Self:
+        expected = _DIRECTIONS[self.metric]
+        if self.direction != expected:
+            raise ValueError(f"{self.metric} is to be {expected}d, but direction is {self.direction!r}")
+        return self

@@ -1,0 +1,135 @@
+"""The thin adapter between ``suggest`` and Optuna."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from hpo.sampler.distributions import distributions
+from hpo.sampler.domain import Domain, Key
+from hpo.sampler.history import History, history, sign
+from hpo.sampler.suggest import STARTUP_TRIALS, suggest
+from hpo.sampler.surrogate import Hyperparameters
+from hpo.space import Params, Space
+
+NEAR = 0.01  # of a dimension's range: nearer in every dimension is the same experiment
+MOST_UNKNOWN = 8
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    params: Params
+    known: frozenset[Key]  # the points that it was conditioned on
+
+
+class GpEiSampler(BaseSampler):
+    """Gaussian process and expected improvement over ``space``; one objective, any direction.
+
+    ``seed`` is the study's, ``worker_seed`` the worker's: workers share the start-up sequence and differ in the search,
+    so that two with one history do not propose one point. Thread-safe. Keeps the last fit's hyperparameters as the
+    start of the next, and a prepared suggestion; nothing else, so that a new sampler continues a study.
+    """
+
+    def __init__(
+        self, space: Space, *, seed: int = 0, worker_seed: int = 0, startup_trials: int = STARTUP_TRIALS
+    ) -> None:
+        self._domain = Domain.of(space)
+        self._distributions = distributions(space)
+        self._seed = seed
+        self._search_seed = int(np.random.SeedSequence([seed, worker_seed]).generate_state(1)[0])
+        self._startup_trials = startup_trials
+        self._fallback = RandomSampler(seed=self._search_seed)
+        self._hyperparameters: Hyperparameters | None = None
+        self._posterior_means: Mapping[int, float] = {}
+        self._prepared: _Prepared | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def posterior_means(self) -> Mapping[int, float]:
+        """Trial number -> posterior mean in the study's direction and scale, as of the last fit; empty before it."""
+        return self._posterior_means
+
+    def prepare(self, study: Study) -> None:
+        """Computes the next suggestion while trials run, which are taken as pending; ``ask`` then need not wait."""
+        with self._lock:
+            past = history(study, self._domain)
+            params = self._suggest(study, past, len(study.get_trials(deepcopy=False)))
+            # A start-up point belongs to its trial's number, which is not known yet, and takes no time.
+            started = self._hyperparameters is not None
+            self._prepared = _Prepared(params, frozenset(self._points(past))) if started else None
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The whole space, always."""
+        return self._distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of all active dimensions."""
+        self._raise_error_if_multi_objective(study)
+        with self._lock:
+            past = history(study, self._domain, trial.number)
+            prepared, self._prepared = self._prepared, None
+            if prepared is not None and self._is_fresh(prepared, past):
+                return dict(prepared.params)
+            return dict(self._suggest(study, past, trial.number))
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Uniform: only for a parameter that the space does not know."""
+        return self._fallback.sample_independent(study, trial, param_name, param_distribution)
+
+    def _suggest(self, study: Study, past: History, number: int) -> Params:
+        with _one_torch_thread():
+            suggestions = suggest(
+                self._domain.space,
+                past.observations,
+                past.pending,
+                seed=self._search_seed,
+                number=number,
+                design_seed=self._seed,
+                startup_trials=self._startup_trials,
+                leave=min(past.unknown, MOST_UNKNOWN),
+                hyperparameters=self._hyperparameters,
+            )
+        self._hyperparameters = suggestions.hyperparameters
+        self._posterior_means = {n: sign(study) * mean for n, mean in suggestions.posterior_means.items()}
+        return suggestions.params[0]
+
+    def _is_fresh(self, prepared: _Prepared, past: History) -> bool:
+        """Whether no trial that it was not conditioned on is at, or next to, the prepared point."""
+        point = self._domain.space.encode(prepared.params)
+        points = self._points(past)
+        if self._domain.key(prepared.params) in points:
+            return False
+        return not any(_is_near(point, x) for key, x in points.items() if key not in prepared.known)
+
+    def _points(self, past: History) -> dict[Key, np.ndarray[Any, np.dtype[np.float64]]]:
+        params = [o.params for o in past.observations if self._domain.contains(o.params)] + list(past.pending)
+        return {self._domain.key(p): self._domain.space.encode(p) for p in params}
+
+
+def _is_near(a: np.ndarray[Any, np.dtype[np.float64]], b: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+    return bool(np.array_equal(np.isnan(a), np.isnan(b)) and np.nanmax(np.abs(a - b), initial=0.0) < NEAR)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """The matrices are small: more threads only take cores from the trials."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

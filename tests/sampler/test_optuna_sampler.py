@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import Study
+from optuna.trial import Trial, TrialState, create_trial
+
+from hpo.config.execution import SamplerConfig
+from hpo.config.search import FloatDimension, IntDimension
+from hpo.records import Outcome
+from hpo.sampler import distributions, make_sampler
+from hpo.sampler.domain import Domain
+from hpo.sampler.history import history
+from hpo.sampler.optuna_sampler import GpEiSampler
+from hpo.space import Params, Space
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def _study(space: Space, direction: str = "minimize", startup_trials: int = 4, **kwargs: Any) -> Study:
+    return optuna.create_study(direction=direction, sampler=GpEiSampler(space, startup_trials=startup_trials, **kwargs))
+
+
+def _ask(study: Study, space: Space) -> tuple[Trial, Params]:
+    trial = study.ask()
+    params: Params = {}
+    for j, (name, distribution) in enumerate(distributions(space).items()):
+        if space.is_active(j, params):
+            params[name] = _suggest(trial, name, distribution)
+    return trial, params
+
+
+def _suggest(trial: Trial, name: str, distribution: Any) -> Any:
+    match distribution:
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_float(name, low, high, log=log, step=step)
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_int(name, low, high, log=log, step=step)
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(name, choices)
+
+
+def _loss(space: Space, params: Params) -> float:
+    return float(np.nansum((space.encode(params) - 0.3) ** 2))
+
+
+def test_a_study_over_a_conditional_space(mixed: Space) -> None:
+    study = _study(mixed)
+    domain = Domain.of(mixed)
+    for _ in range(15):
+        trial, params = _ask(study, mixed)
+        assert domain.contains(params)
+        study.tell(trial, _loss(mixed, params))
+    assert len({domain.key(trial.params) for trial in study.trials}) == 15
+    means = study.sampler.posterior_means  # type: ignore[attr-defined]
+    assert set(means) == set(range(14))  # as of the last ask
+    # what the sampler proposed is what was recorded
+    assert all(trial.params == dict(trial.params) and domain.contains(trial.params) for trial in study.trials)
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_direction(plain: Space, direction: str) -> None:
+    sign = 1.0 if direction == "minimize" else -1.0
+    study = _study(plain, direction)
+    for _ in range(16):
+        trial, params = _ask(study, plain)
+        study.tell(trial, sign * (100 + _loss(plain, params)))
+    assert abs(study.best_value) < 100.1
+    means = np.array(list(study.sampler.posterior_means.values()))  # type: ignore[attr-defined]
+    np.testing.assert_allclose(means, sign * 100, atol=2)
+
+
+@pytest.mark.parametrize("finished", [0, 10])
+def test_parallel_asks_are_distinct(mixed: Space, finished: int) -> None:
+    study = _study(mixed)
+    for _ in range(finished):
+        trial, params = _ask(study, mixed)
+        study.tell(trial, _loss(mixed, params))
+    points = np.nan_to_num([mixed.encode(_ask(study, mixed)[1]) for _ in range(5)], nan=-1)
+    assert (np.abs(points[:, None] - points).max(-1) + np.eye(5)).min() > 0.01
+
+
+def test_workers_that_ask_at_the_same_moment_get_different_points(plain: Space) -> None:
+    """Both trials are started before either has params: what a race looks like from inside."""
+    study = _study(plain)
+    for _ in range(10):
+        trial, params = _ask(study, plain)
+        study.tell(trial, _loss(plain, params))
+    first, second = study.ask(), study.ask()
+    samplers = [GpEiSampler(plain, worker_seed=worker, startup_trials=4) for worker in (0, 1)]
+    frozen = [next(t for t in study.trials if t.number == trial.number) for trial in (first, second)]
+    points = [
+        plain.encode(sampler.sample_relative(study, trial, {})) for sampler, trial in zip(samplers, frozen, strict=True)
+    ]
+    assert np.abs(points[0] - points[1]).max() > 0.01
+
+
+def test_workers_with_one_history_differ(plain: Space) -> None:
+    study = _study(plain)
+    for _ in range(10):
+        trial, params = _ask(study, plain)
+        study.tell(trial, _loss(plain, params))
+    trial = study.trials[-1]
+    trial.number, trial.state = 10, TrialState.RUNNING
+    points = [
+        GpEiSampler(plain, worker_seed=worker, startup_trials=4).sample_relative(study, trial, {})
+        for worker in range(3)
+    ]
+    assert len({Domain.of(plain).key(point) for point in points}) == 3
+
+
+def test_a_new_sampler_continues_a_study(mixed: Space) -> None:
+    study = _study(mixed, seed=5)
+    for _ in range(10):
+        trial, params = _ask(study, mixed)
+        study.tell(trial, _loss(mixed, params))
+    study.sampler = GpEiSampler(mixed, seed=5, startup_trials=4)
+    trial, params = _ask(study, mixed)
+    assert len(study.sampler.posterior_means) == 10
+    assert Domain.of(mixed).key(params) not in {Domain.of(mixed).key(t.params) for t in study.trials[:10]}
+
+
+def test_a_prepared_suggestion_is_used_once_while_it_is_fresh(plain: Space) -> None:
+    study = _study(plain)
+    sampler = study.sampler
+    assert isinstance(sampler, GpEiSampler)
+    for _ in range(6):
+        trial, params = _ask(study, plain)
+        study.tell(trial, _loss(plain, params))
+    running, params = _ask(study, plain)
+    thread = threading.Thread(target=sampler.prepare, args=(study,))
+    thread.start()
+    thread.join()
+    prepared = sampler._prepared
+    assert prepared is not None
+    assert prepared.params != params
+    study.tell(running, _loss(plain, params))
+    assert _ask(study, plain)[1] == prepared.params
+    assert sampler._prepared is None
+    assert _ask(study, plain)[1] != prepared.params
+
+
+def test_a_prepared_suggestion_that_another_worker_tries_is_thrown_away(plain: Space) -> None:
+    study = _study(plain)
+    sampler = study.sampler
+    assert isinstance(sampler, GpEiSampler)
+    for _ in range(6):
+        trial, params = _ask(study, plain)
+        study.tell(trial, _loss(plain, params))
+    sampler.prepare(study)
+    assert sampler._prepared is not None
+    taken = dict(sampler._prepared.params)
+    taken["a"] = min(float(taken["a"]) + 1e-4, 1.0)  # next to it is the same experiment
+    study.add_trial(create_trial(params=taken, distributions=distributions(plain), value=1.0))
+    x, y = Domain.of(plain).encode([taken, _ask(study, plain)[1]])
+    assert np.abs(x - y).max() > 1e-3
+
+
+def test_nothing_is_prepared_during_the_start_up(plain: Space) -> None:
+    study = _study(plain)
+    assert isinstance(study.sampler, GpEiSampler)
+    study.sampler.prepare(study)
+    assert study.sampler._prepared is None
+
+
+def test_history_tells_the_reasons(plain: Space) -> None:
+    study = _study(plain, "maximize")
+    ok, params = _ask(study, plain)
+    study.tell(ok, 2.0)
+    pruned, _ = _ask(study, plain)
+    pruned.report(0.5, 1)
+    pruned.report(0.7, 3)
+    study.tell(pruned, state=TrialState.PRUNED)
+    diverged, _ = _ask(study, plain)
+    diverged.set_user_attr("outcome", Outcome.DIVERGED.value)
+    study.tell(diverged, state=TrialState.FAIL)
+    broken, _ = _ask(study, plain)
+    study.tell(broken, state=TrialState.FAIL)
+    endless, _ = _ask(study, plain)
+    study.tell(endless, math.inf)
+    running, pending = _ask(study, plain)
+    nameless = study.ask()
+    past = history(study, Domain.of(plain), number=7)
+    assert [(o.number, o.outcome, o.value) for o in past.observations] == [
+        (0, Outcome.OK, -2.0),
+        (1, Outcome.PRUNED, -0.7),
+        (2, Outcome.DIVERGED, None),
+        (3, Outcome.ERROR, None),
+        (4, Outcome.DIVERGED, -math.inf),
+    ]
+    assert past.observations[0].params == params
+    assert past.pending == (pending,)
+    assert past.unknown == 1
+    assert history(study, Domain.of(plain), number=running.number).pending == ()
+    assert history(study, Domain.of(plain), number=nameless.number).unknown == 0
+
+
+def test_a_parameter_that_the_space_does_not_know_is_drawn_uniformly(plain: Space) -> None:
+    trial = _study(plain).ask()
+    assert 0 <= trial.suggest_float("elsewhere", 0, 1) <= 1
+
+
+def test_several_objectives_are_refused(plain: Space) -> None:
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=GpEiSampler(plain))
+    with pytest.raises(ValueError, match="multi-objective"):
+        study.ask().suggest_float("a", 0, 1)
+
+
+def test_distributions_hold_every_value_of_their_dimension() -> None:
+    space = Space.from_search(
+        {
+            "step": FloatDimension(type="float", low=0.0, high=1.0, step=0.3),
+            "odd": IntDimension(type="int", low=1, high=10, step=2),
+            "log": IntDimension(type="int", low=1, high=9, log=True),
+        }
+    )
+    for dimension, distribution in zip(space.dimensions, distributions(space).values(), strict=True):
+        assert dimension.values is not None
+        for value in dimension.values:
+            assert distribution._contains(distribution.to_internal_repr(value))
+    assert distributions(space)["odd"] == IntDistribution(1, 9, step=2)
+
+
+@pytest.mark.parametrize("kind", ["gp_ei", "random", "tpe", "gp"])
+def test_every_kind_runs(mixed: Space, kind: str) -> None:
+    config = SamplerConfig(kind=kind, startup_trials=3)  # type: ignore[arg-type]
+    for worker in (0, 1):
+        study = optuna.create_study(sampler=make_sampler(config, mixed, worker))
+        for _ in range(6):
+            trial, params = _ask(study, mixed)
+            assert Domain.of(mixed).contains(params)
+            study.tell(trial, _loss(mixed, params))
+
+
+@pytest.mark.parametrize("kind", ["random", "tpe"])
+def test_light_samplers_load_no_torch(kind: str) -> None:
+    code = f"""
+import sys
+from hpo.config.execution import SamplerConfig
+from hpo.sampler import make_sampler
+from hpo.space import Space
+make_sampler(SamplerConfig(kind={kind!r}), Space(()), 0)
+assert not {{"torch", "botorch", "gpytorch"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

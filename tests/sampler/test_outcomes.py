@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from hpo.records import Observation, Outcome
+from hpo.sampler.outcomes import clip, informative, standardize
+
+
+def _observation(number: int, value: float | None, outcome: Outcome = Outcome.OK) -> Observation:
+    return Observation(number=number, params={}, outcome=outcome, value=value)
+
+
+def test_clip_sets_what_is_above_the_ceiling_to_it() -> None:
+    y = np.array([1.0, 2.0, 3.0, 100.0, 1e9])  # median 3, least 1
+    np.testing.assert_array_equal(clip(y, k=2.0), [1.0, 2.0, 3.0, 7.0, 7.0])
+    np.testing.assert_array_equal(clip(y, k=1.5), [1.0, 2.0, 3.0, 6.0, 6.0])
+
+
+def test_clip_leaves_a_harmless_sample_alone() -> None:
+    y = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    np.testing.assert_array_equal(clip(y), y)
+
+
+def test_clip_where_most_are_equal_to_the_best() -> None:
+    np.testing.assert_array_equal(clip(np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 90.0]), k=2.0), [0, 0, 0, 0, 1, 2, 6])
+    np.testing.assert_array_equal(clip(np.array([5.0, 5.0])), [5, 5])
+
+
+def test_a_failure_is_the_worst_even_where_nothing_worse_was_measured() -> None:
+    np.testing.assert_array_equal(clip(np.array([1.0, 2.0, np.nan])), [1, 2, 2])
+    clipped = clip(np.array([3.0, 3.0, np.nan]))
+    assert clipped[2] > 3.0
+
+
+@given(npst.arrays(float, st.integers(1, 20), elements=st.floats(-1e6, 1e6)))
+def test_clip_keeps_the_order_and_everything_up_to_the_median(y: np.ndarray) -> None:
+    clipped = clip(y)
+    order = np.argsort(y, kind="stable")
+    assert (np.diff(clipped[order]) >= 0).all()
+    low = y <= np.median(y)
+    np.testing.assert_array_equal(clipped[low], y[low])
+    assert (clipped <= y).all()
+
+
+def test_only_outcomes_that_depend_on_the_hyperparameters_inform() -> None:
+    kept = [_observation(0, 1.0), _observation(1, 2.0, Outcome.PRUNED), _observation(2, math.nan, Outcome.PRUNED)]
+    kept += [_observation(3, None, outcome) for outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)]
+    ignored = [_observation(4, 1.0, outcome) for outcome in (Outcome.LOST, Outcome.ERROR, Outcome.TIMEOUT)]
+    ignored += [_observation(5, None, Outcome.PRUNED), Observation(number=6, params={})]
+    assert informative(kept + ignored) == kept
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY])
+def test_failures_stand_at_the_worst_value_after_clipping(outcome: Outcome) -> None:
+    data = [_observation(i, value) for i, value in enumerate([1.0, 2.0, 3.0, 1e6])]
+    outcomes = standardize([*data, _observation(4, 0.0, outcome), _observation(5, math.inf, Outcome.PRUNED)])
+    restored = outcomes.restore(outcomes.z)
+    # median 2.5, ceiling 2.5 + 2 * 1.5; the value that a failed trial had at some time does not count
+    np.testing.assert_allclose(restored, [1, 2, 3, 5.5, 5.5, 5.5])
+
+
+def test_a_pruned_trial_is_never_better_than_the_median_of_the_finished() -> None:
+    data = [_observation(i, value) for i, value in enumerate([1.0, 2.0, 3.0])]
+    data += [_observation(3, 0.5, Outcome.PRUNED), _observation(4, 2.5, Outcome.PRUNED)]
+    outcomes = standardize(data)
+    np.testing.assert_allclose(outcomes.restore(outcomes.z), [1, 2, 3, 2, 2.5])
+
+
+anything = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))
+
+
+@given(st.lists(st.tuples(anything, st.sampled_from(Outcome)), min_size=1, max_size=12))
+def test_every_history_gives_finite_standardized_outcomes(history: list[tuple[float | None, Outcome]]) -> None:
+    # a finished trial has a finite value, whatever else a history holds
+    data = informative(
+        [
+            _observation(i, 1e300 if outcome is Outcome.OK and not math.isfinite(value or math.nan) else value, outcome)
+            for i, (value, outcome) in enumerate(history)
+        ]
+    )
+    if data:
+        outcomes = standardize(data)
+        assert np.isfinite(outcomes.z).all()
+        assert abs(outcomes.z.mean()) < 1e-6
+        assert np.isclose(outcomes.z.std(), 1.0) or np.abs(outcomes.z).max() < 1e-6
+        assert math.isfinite(outcomes.mean)
+        assert outcomes.scale > 0.0

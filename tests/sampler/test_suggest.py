@@ -1,0 +1,249 @@
+"""Laws of ``suggest`` over random spaces and random histories."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hpo.config.search import CategoricalDimension, Dimension, FloatDimension, IntDimension
+from hpo.records import Observation, Outcome
+from hpo.sampler.domain import Domain
+from hpo.sampler.suggest import suggest
+from hpo.space import Params, Space
+
+laws = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@st.composite
+def dimensions(draw: st.DrawFn, when: dict[str, list[Any]]) -> Dimension:
+    match draw(st.sampled_from(["float", "log", "step", "int", "logint", "one", "category"])):
+        case "float":
+            low = draw(st.floats(-1e3, 1e3))
+            return FloatDimension(type="float", low=low, high=low + draw(st.sampled_from([0.0, 1e-3, 1.0])), when=when)
+        case "log":
+            return FloatDimension(type="float", low=1e-5, high=1.0, log=True, when=when)
+        case "step":
+            step = draw(st.sampled_from([0.1, 0.25, 0.3]))
+            return FloatDimension(type="float", low=0.0, high=1.0, step=step, when=when)
+        case "int":
+            return IntDimension(type="int", low=-2, high=draw(st.integers(-2, 40)), when=when)
+        case "logint":
+            return IntDimension(type="int", low=1, high=draw(st.integers(1, 200)), log=True, when=when)
+        case "one":
+            return CategoricalDimension(type="categorical", choices=["only"], when=when)
+        case _:
+            choices = draw(st.sampled_from([["a", "b"], [True, False], [1, 2.5, "x"]]))
+            return CategoricalDimension(type="categorical", choices=choices, when=when)
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> Space:
+    search: dict[str, Dimension] = {}
+    for i in range(draw(st.integers(1, 4))):
+        parents = [name for name, parent in search.items() if isinstance(parent, CategoricalDimension)]
+        parent = draw(st.sampled_from([None, *parents]))
+        search[f"p{i}"] = draw(dimensions({} if parent is None else {parent: search[parent].choices[:1]}))  # type: ignore[union-attr]
+    return Space.from_search(search)
+
+
+values = st.one_of(
+    st.none(), st.floats(-10, 10), st.just(1.0), st.sampled_from([math.nan, math.inf, -math.inf, 1e300, -1e300])
+)
+outcomes = st.sampled_from([*[Outcome.OK] * 6, *Outcome])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Space, list[Observation], list[Params]]:
+    space = draw(spaces())
+    coordinate = st.lists(st.floats(0, 1), min_size=len(space), max_size=len(space))
+    point = coordinate.map(lambda u: space.decode(np.array(u)))
+    tried = draw(st.lists(st.tuples(point, outcomes, values), max_size=14))
+    observations = [
+        Observation(number=i, params=params, outcome=_possible(outcome, value), value=value)
+        for i, (params, outcome, value) in enumerate(tried)
+    ]
+    return space, observations, draw(st.lists(point, max_size=3))
+
+
+def _possible(outcome: Outcome, value: float | None) -> Outcome:
+    """A trial without a finite value is not ok."""
+    return Outcome.PRUNED if outcome is Outcome.OK and (value is None or not math.isfinite(value)) else outcome
+
+
+@laws
+@given(histories(), st.integers(1, 3), st.integers(0, 2**31 - 1))
+def test_suggestions_are_valid_new_and_reproducible(
+    history: tuple[Space, list[Observation], list[Params]], n: int, seed: int
+) -> None:
+    space, observations, pending = history
+    state = torch.random.get_rng_state()
+    suggestions = suggest(space, observations, pending, n, seed, startup_trials=4)
+    domain = Domain.of(space)
+    assert len(suggestions.params) == n
+    assert all(domain.contains(params) for params in suggestions.params)
+    seen = {domain.key(params) for params in [*(o.params for o in observations), *pending]}
+    for params in suggestions.params:
+        fresh = domain.key(params) not in seen
+        assert fresh or sum(1 for _ in _unseen(domain, seen)) == 0
+        seen.add(domain.key(params))
+    again = suggest(space, observations, pending, n, seed, startup_trials=4)
+    assert again == suggestions
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(math.isfinite(mean) for mean in suggestions.posterior_means.values())
+
+
+def _unseen(domain: Domain, seen: set[bytes]) -> Any:
+    return (x for x in domain.enumerate() if domain.key(domain.space.decode(x)) not in seen)
+
+
+def _observe(space: Space, count: int, seed: int = 0) -> list[Observation]:
+    rng = np.random.default_rng(seed)
+    params = [space.decode(rng.random(len(space))) for _ in range(count)]
+    return [
+        Observation(number=i, params=p, outcome=Outcome.OK, value=float(np.nansum((space.encode(p) - 0.3) ** 2)))
+        for i, p in enumerate(params)
+    ]
+
+
+def test_pending_points_change_the_suggestion(mixed: Space) -> None:
+    observations = _observe(mixed, 20)
+    (first,) = suggest(mixed, observations, number=20).params
+    (second,) = suggest(mixed, observations, [first], number=20).params
+    domain = Domain.of(mixed)
+    x, y = domain.encode([first, second])
+    assert np.isnan(x).sum() != np.isnan(y).sum() or np.nanmax(np.abs(x - y)) > 0.02
+
+
+def test_several_at_once_are_spread(mixed: Space) -> None:
+    params = suggest(mixed, _observe(mixed, 20), n=5).params
+    x = np.nan_to_num(Domain.of(mixed).encode(params), nan=-1)
+    distances = np.abs(x[:, None] - x).max(-1) + np.eye(5)
+    assert distances.min() > 0.02
+
+
+def test_the_best_points_can_be_left_to_others(plain: Space) -> None:
+    observations = _observe(plain, 12)
+    three = suggest(plain, observations, n=3).params
+    assert suggest(plain, observations, leave=2).params == three[2:]
+
+
+def test_the_order_of_the_history_does_not_matter(plain: Space) -> None:
+    observations = _observe(plain, 15)
+    forward = suggest(plain, observations)
+    backward = suggest(plain, observations[::-1])
+    assert forward.hyperparameters is not None
+    assert backward.hyperparameters is not None
+    np.testing.assert_allclose(np.log(forward.hyperparameters.w), np.log(backward.hyperparameters.w), atol=1e-3)
+    x, y = Domain.of(plain).encode([forward.params[0], backward.params[0]])
+    np.testing.assert_allclose(x, y, atol=1e-2)
+
+
+def test_the_start_up_is_one_sequence_however_it_is_asked_for(mixed: Space) -> None:
+    together = suggest(mixed, [], n=6, seed=3).params
+    one_by_one: list[Params] = []
+    for i in range(6):
+        # other seeds: the workers of a study
+        one_by_one += suggest(mixed, [], one_by_one, seed=i, design_seed=3).params
+    assert tuple(one_by_one) == together
+
+
+def test_the_start_up_fills_the_space() -> None:
+    space = Space.from_search({"a": FloatDimension(type="float", low=0.0, high=1.0)})
+    values = sorted(float(p["a"]) for p in suggest(space, [], n=8).params)
+    assert all(int(v * 8) == i for i, v in enumerate(values))
+
+
+def test_failures_alone_keep_the_start_up_going(mixed: Space) -> None:
+    failed = [o.model_copy(update={"outcome": Outcome.DIVERGED, "value": None}) for o in _observe(mixed, 20)]
+    suggestions = suggest(mixed, failed)
+    assert suggestions.hyperparameters is None
+    assert suggestions.posterior_means == {}
+
+
+def test_a_region_of_failures_is_avoided() -> None:
+    space = Space.from_search({"a": FloatDimension(type="float", low=0.0, high=1.0)})
+    good = [
+        Observation(number=i, params={"a": a}, outcome=Outcome.OK, value=1 - a) for i, a in enumerate([0, 0.2, 0.4])
+    ]
+    bad = [
+        Observation(number=3 + i, params={"a": a}, outcome=Outcome.DIVERGED)
+        for i, a in enumerate([0.6, 0.75, 0.9, 1.0])
+    ]
+    (params,) = suggest(space, good + bad, startup_trials=5).params
+    assert 0.3 < float(params["a"]) < 0.6
+
+
+def test_an_exhausted_space_repeats_and_an_empty_one_is_served(plain: Space) -> None:
+    space = Space.from_search({"n": IntDimension(type="int", low=1, high=3)})
+    observations = [Observation(number=n, params={"n": n}, outcome=Outcome.OK, value=float(n)) for n in (1, 2, 3)]
+    assert suggest(space, observations[:2], startup_trials=2).params == ({"n": 3},)
+    assert suggest(space, observations[:2], startup_trials=9).params == ({"n": 3},)
+    for startup in (2, 9):
+        assert suggest(space, observations, startup_trials=startup).params[0]["n"] in (1, 2, 3)
+    assert suggest(Space(()), [], n=2).params == ({}, {})
+    assert suggest(plain, [], n=0).params == ()
+
+
+def test_params_of_another_space_are_passed_over(plain: Space) -> None:
+    alien = Observation(number=0, params={"a": 7.0}, outcome=Outcome.OK, value=0.0)
+    observations = [o.model_copy(update={"number": o.number + 1}) for o in _observe(plain, 10)]
+    assert suggest(plain, [alien, *observations], number=11).params == suggest(plain, observations, number=11).params
+
+
+def test_posterior_means_are_near_smooth_outcomes_on_the_same_scale(plain: Space) -> None:
+    observations = [o.model_copy(update={"value": 1000 + 50 * (o.value or 0.0)}) for o in _observe(plain, 30)]
+    lost = Observation(number=30, params=observations[0].params, outcome=Outcome.LOST, value=0.0)
+    pruned = Observation(number=31, params={"a": 0.9, "b": 0.9, "c": "z"}, outcome=Outcome.PRUNED, value=1060.0)
+    means = suggest(plain, [*observations, lost, pruned]).posterior_means
+    assert set(means) == set(range(30))
+    measured = np.array([o.value for o in observations], float)
+    calm = measured <= np.median(measured)
+    np.testing.assert_allclose(np.array([means[i] for i in range(30)])[calm], measured[calm], atol=2.0)
+
+
+def test_a_lucky_trial_is_not_the_incumbent() -> None:
+    """Twenty noisy values at about 0.2 around 0.5, one lucky one far away among bad ones."""
+    rng = np.random.default_rng(0)
+    space = Space.from_search({"a": FloatDimension(type="float", low=0.0, high=1.0)})
+    points = [(a, 0.2 + rng.normal() * 0.02) for a in np.linspace(0.4, 0.6, 20)]
+    points += [(a, 1.0 + rng.normal() * 0.1) for a in np.linspace(0.88, 0.92, 20)] + [(0.9, 0.15)]
+    observations = [
+        Observation(number=i, params={"a": float(a)}, outcome=Outcome.OK, value=float(y))
+        for i, (a, y) in enumerate(points)
+    ]
+    assert min(observations, key=lambda o: o.value or 0.0).number == 40
+    means = suggest(space, observations).posterior_means
+    assert min(means, key=means.__getitem__) < 20
+
+
+def test_better_than_random_on_a_noisy_skewed_mixed_problem(mixed: Space) -> None:
+    def loss(p: Params) -> float:
+        x = np.array([math.log10(float(p["rate"])) / 3 + 1, float(p["steps"]) / 10, math.log2(float(p["size"])) / 8])
+        category = {"rnn": 0.6, "gru": 0.3, "lstm": abs(float(p.get("forget", 1.0)) - 0.8)}[str(p["cell"])]
+        return math.exp(6 * float(((x - [0.4, 0.6, 0.7]) ** 2).sum())) - 1 + category
+
+    ours, random = [], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        observations: list[Observation] = []
+        hyperparameters = None
+        for number in range(30):
+            suggestions = suggest(mixed, observations, seed=seed, hyperparameters=hyperparameters)
+            hyperparameters = suggestions.hyperparameters
+            value = loss(suggestions.params[0]) + 0.1 * rng.normal()
+            observations.append(
+                Observation(number=number, params=suggestions.params[0], outcome=Outcome.OK, value=value)
+            )
+        ours.append(min(loss(o.params) for o in observations))
+        random.append(min(loss(mixed.decode(rng.random(len(mixed)))) for _ in range(30)))
+    assert np.median(ours) < 0.5 * np.median(random)

@@ -1,0 +1,93 @@
+"""``hpo launch``: a study from its config to its best config, with progress in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hpo.cli.options import examples, home, json_option, storage_option, storage_url
+from hpo.cli.preflight import require_packages
+from hpo.config import StudyConfig, load_study_config
+from hpo.executors import devices
+from hpo.executors.devices import SlotPlan
+
+if TYPE_CHECKING:
+    from hpo.results.engine import Database
+    from hpo.study import Study
+
+INTERRUPTED = 130
+
+
+@click.command(
+    epilog=examples("hpo launch study_configs/quickstart.yaml", "hpo launch my.yaml --storage postgresql://me@db/hpo")
+)
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Instead of the config's stop.trials.")
+@storage_option
+@json_option
+def launch(config: Path, trials: int | None, storage: str | None, as_json: bool) -> None:
+    """Run the study that CONFIG describes: create it, or go on with it where it stands, until it is done.
+
+    Workers are started on this machine as the config's execution section says; others may join with hpo worker.
+    Progress goes to standard error. Ctrl-C checkpoints the running trials and lets them go; the same command goes on.
+    """
+    study_config = _load(config, trials)
+    require_packages(study_config)
+    execution = study_config.execution
+    slots = devices.plan_slots(devices.choose(execution.devices), execution.slots_per_device)
+    url = storage_url(storage, study_config.storage)
+    from hpo.results import engine  # here: what is wrong with the config is said before half a second of imports
+
+    with engine.connect(url, create=True) as database:
+        code = _run(study_config, database, url, slots, as_json)
+    raise click.exceptions.Exit(code)
+
+
+def _load(path: Path, trials: int | None) -> StudyConfig:
+    config = load_study_config(path)
+    if trials is None:
+        return config
+    return StudyConfig.from_dict({**config.to_dict(), "stop": {**config.stop.model_dump(), "trials": trials}})
+
+
+def _run(config: StudyConfig, database: Database, url: str, slots: list[SlotPlan], as_json: bool) -> int:
+    from hpo.cli.interrupt import Interrupt
+    from hpo.cli.live import display
+    from hpo.cli.session import Session
+    from hpo.cli.summary import print_summary
+    from hpo.cli.watch import Watch
+    from hpo.executors.local import LocalExecutor
+    from hpo.study import create_or_resume
+
+    study, watch = create_or_resume(config, database), Watch(database, config)
+    if study.is_done():
+        _already_done(study)
+        return print_summary(watch.look(), database, url, as_json)
+    executor = LocalExecutor(config.name, url, slots, study.folder(home()) / "logs")
+    with Interrupt() as interrupt, display() as shown:
+        shown.say(_opening(study, slots))
+        last = Session(study, executor, watch, shown, interrupt).run()
+    if interrupt.asked:
+        click.echo("stopped; nothing is lost: the same command goes on where it stands", err=True)
+        return INTERRUPTED
+    return print_summary(last, database, url, as_json)
+
+
+def _already_done(study: Study) -> None:
+    from hpo.results import store
+
+    store.set_status(study.database, study.study_id, "done")  # asking to go on has set it to running
+    ended = f"all its {study.config.stop.trials} trials have ended"
+    click.echo(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
+
+
+def _opening(study: Study, slots: list[SlotPlan]) -> str:
+    names = [slot.device for slot in slots]
+    where = ", ".join(
+        f"{names.count(name)} x {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names)
+    )
+    threads = f"{slots[0].threads} thread{'s' if slots[0].threads > 1 else ''} a worker"
+    budget = f"{study.config.stop.trials} trials"
+    return f"study {study.name}: {budget} on {where} ({threads}), results in {study.database.url_masked}"

@@ -1,0 +1,133 @@
+"""What a launch shows while it runs: the state, and the lines that tell how it changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hpo.cli import text
+from hpo.records import Estimate, Outcome
+
+MIN_ENDED_FOR_FORECAST = 2
+FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.PRUNED}
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial that a worker holds; ``objective`` at its last rung."""
+
+    number: int
+    where: str  # "cuda:0", or "host cuda:0" where it is another host
+    meta_iteration: int
+    meta_iterations: int
+    objective: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """A trial that has ended, however it did."""
+
+    number: int
+    outcome: Outcome
+    objective: Estimate | None = None
+    seconds: float = 0.0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One look at a study; ``ended`` in the order in which they ended, ``elapsed_s`` since the launch."""
+
+    study: str
+    status: str
+    direction: Literal["minimize", "maximize"]
+    total: int
+    ended: tuple[EndedTrial, ...] = ()
+    running: tuple[RunningTrial, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def pruned(self) -> int:
+        """Trials that the pruner ended."""
+        return sum(trial.outcome is Outcome.PRUNED for trial in self.ended)
+
+    @property
+    def failed(self) -> tuple[EndedTrial, ...]:
+        """Trials that gave no objective."""
+        return tuple(trial for trial in self.ended if trial.outcome in FAILED)
+
+    @property
+    def best(self) -> EndedTrial | None:
+        """The best observation among trials that were trained to their end."""
+        return best_of(self.ended, self.direction)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """A forecast from the ended trials' durations; None while too little is known."""
+        seconds = [trial.seconds for trial in self.ended if trial.seconds > 0]
+        if len(seconds) < MIN_ENDED_FOR_FORECAST or not self.running:
+            return None
+        begun = sum(trial.meta_iteration / max(1, trial.meta_iterations) for trial in self.running)
+        trials_left = max(0.0, self.total - len(self.ended) - begun)
+        return trials_left * sum(seconds) / len(seconds) / len(self.running)
+
+
+def best_of(ended: tuple[EndedTrial, ...], direction: str) -> EndedTrial | None:
+    """The first of the best; None where no trial was trained to its end."""
+    measured = [trial for trial in ended if trial.outcome is Outcome.OK and trial.objective is not None]
+    sign = 1.0 if direction == "minimize" else -1.0
+    return min(measured, key=lambda trial: sign * _mean(trial), default=None)
+
+
+def _mean(trial: EndedTrial) -> float:
+    return trial.objective.mean if trial.objective is not None else float("nan")
+
+
+def new_lines(before: Progress | None, now: Progress) -> list[str]:
+    """One line for each trial that has ended since ``before``; what had ended before the first look is summed up."""
+    if before is None:
+        return _opening(now)
+    known = {trial.number for trial in before.ended}
+    fresh = [index for index, trial in enumerate(now.ended) if trial.number not in known]
+    return [_ended_line(now, index) for index in fresh]
+
+
+def _opening(now: Progress) -> list[str]:
+    if not now.ended:
+        return []
+    return [f"going on: {len(now.ended)} of {now.total} trials have ended before{_best_so_far(now.best)}"]
+
+
+def _ended_line(now: Progress, index: int) -> str:
+    trial, width = now.ended[index], len(str(now.total))
+    found = (
+        text.of(trial.objective) if trial.objective is not None else text.one_line(trial.reason or "no reason given")
+    )
+    best = best_of(now.ended[: index + 1], now.direction)
+    line = f"[{index + 1:>{width}}/{now.total}] trial {trial.number} {trial.outcome} {found}"
+    return f"{line}{_best_so_far(best)} {text.duration(trial.seconds)}"
+
+
+def _best_so_far(best: EndedTrial | None) -> str:
+    return f" (best {text.of(best.objective)}, trial {best.number})" if best is not None else ""
+
+
+def standing(now: Progress) -> str:
+    """One line for a log that has been silent for long."""
+    trials = ", ".join(
+        f"trial {trial.number} at {trial.meta_iteration}/{trial.meta_iterations} on {trial.where}"
+        for trial in now.running
+    )
+    width = len(str(now.total))
+    return f"[{len(now.ended):>{width}}/{now.total}] after {text.duration(now.elapsed_s)}: {trials or 'no trial runs'}"
+
+
+def counts(now: Progress) -> str:
+    """``2 running · 3 pruned · 1 failed``."""
+    return f"{len(now.running)} running · {now.pruned} pruned · {len(now.failed)} failed"
+
+
+def most_frequent_failure(now: Progress) -> str | None:
+    """The reason that most failed trials share."""
+    reasons = [f"{trial.outcome}: {trial.reason or 'no reason given'}" for trial in now.failed]
+    return max(reasons, key=reasons.count, default=None)

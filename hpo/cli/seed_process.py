@@ -1,0 +1,113 @@
+"""The child process that trains one config with one seed and tests it.
+
+A Job as JSON on standard input; on standard output a line for each report, then one result or one failure.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import TypeAdapter
+
+from hpo.config import TrialConfig
+from hpo.errors import Diverged, HpoError, OutOfMemory
+from hpo.records import Outcome, Record, Report
+
+
+class Job(Record):
+    """What the child is asked to do; the number of threads is in its environment."""
+
+    config: dict[str, Any]  # TrialConfig.to_dict()
+    device: str
+
+
+class SeedResult(Record):
+    """Query loss and accuracy of every meta-test task after learner.inner_steps steps, in the order of the tasks."""
+
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...] | None
+    seconds: float
+
+
+class SeedFailure(Record):
+    """Why there is no result."""
+
+    outcome: Outcome
+    reason: str
+
+
+Message = Report | SeedResult | SeedFailure
+MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
+
+
+class Events:
+    """Tells of each rung; nothing interrupts the training."""
+
+    def __init__(self, outbox: IO[str]) -> None:
+        self._outbox = outbox
+
+    def report(self, report: Report) -> None:
+        """The objective on the meta-validation tasks."""
+        send(self._outbox, report)
+
+    def checkpointed(self, meta_iteration: int, path: Path) -> None:
+        """Not called: there is no directory for checkpoints."""
+
+    def interruption(self) -> None:
+        """Never."""
+
+
+def send(outbox: IO[str], message: Record) -> None:
+    """One line, at once."""
+    outbox.write(message.model_dump_json() + "\n")
+    outbox.flush()
+
+
+def train_and_test(job: Job, events: Events) -> SeedResult:
+    """Raises Diverged, OutOfMemory, and InputError where the config's parts do not fit each other."""
+    from hpo.meta.evaluate import task_curves
+    from hpo.meta.loop import Trained, train
+    from hpo.meta.resources import find_device, naming_out_of_memory
+    from hpo.meta.tasks import Split
+    from hpo.meta.trial import Trial
+
+    began = time.perf_counter()
+    config = TrialConfig.from_dict(job.config)
+    ended = train(config, job.device, None, events)
+    assert isinstance(ended, Trained)  # nothing interrupts it
+    with naming_out_of_memory():
+        trial = Trial.of(config, find_device(job.device))
+        tasks = trial.fixed_tasks(Split.TEST, config.training.test_tasks)
+        curves = task_curves(trial.learner, ended.meta, tasks, [trial.learner.inner_steps])
+    return SeedResult(
+        loss=tuple(curves.loss[0]),
+        accuracy=None if curves.accuracy is None else tuple(curves.accuracy[0]),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def run(job: Job, outbox: IO[str]) -> None:
+    """A failure that tells about the config is a message; a bug raises."""
+    try:
+        send(outbox, train_and_test(job, Events(outbox)))
+    except Diverged as error:
+        send(outbox, SeedFailure(outcome=Outcome.DIVERGED, reason=str(error)))
+    except OutOfMemory as error:
+        send(outbox, SeedFailure(outcome=Outcome.OUT_OF_MEMORY, reason=str(error)))
+    except HpoError as error:
+        send(outbox, SeedFailure(outcome=Outcome.ERROR, reason=str(error)))
+
+
+def main() -> None:
+    """Trains, tests, ends."""
+    from hpo.meta.runner import private_stdout
+
+    outbox = private_stdout()
+    run(Job.model_validate_json(sys.stdin.readline()), outbox)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""``hpo train``: one config with several seeds on the meta-test tasks, or two configs against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from hpo.cli import comparison, text
+from hpo.cli.options import examples, json_option
+from hpo.cli.output import Column, plain_table, to_json
+from hpo.cli.preflight import require_device, require_packages
+from hpo.cli.seed_process import SeedFailure, SeedResult
+from hpo.cli.seeds import SeedPool, SeedRun, processes_for, with_seeds
+from hpo.config import TrialConfig, load_study_config
+from hpo.errors import HpoError, InputError
+from hpo.records import Estimate, Report
+
+
+class TrainingFailed(HpoError):
+    """A seed gave no result."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One config's seeds and what each measured; arrays (seeds, tasks)."""
+
+    label: str
+    seeds: tuple[int, ...]
+    loss: comparison.Values
+    accuracy: comparison.Values | None
+
+
+@click.command(epilog=examples("hpo train best.yaml", "hpo train best.yaml default.yaml --seeds 5 --device cuda:0"))
+@click.argument("configs", metavar="CONFIG [OTHER]", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many, from training.seed up."
+)
+@click.option("--device", metavar="cpu|cuda:N", help="The device to train on.  [default: the first GPU, else the CPU]")
+@json_option
+def train(configs: tuple[Path, ...], seeds: int, device: str | None, as_json: bool) -> None:
+    """Meta-train CONFIG with several seeds and test it on tasks that nothing was chosen on.
+
+    A search section is ignored: the values in the other sections count. With OTHER, both are trained and tested on the
+    same tasks, and the difference is shown with its standard error.
+    """
+    if len(configs) > 2:
+        raise click.UsageError(f"found {len(configs)} configs, expected one, or two to compare")
+    if len(set(configs)) < len(configs):
+        raise click.UsageError(f"found {configs[0]} twice, expected two configs to compare")
+    loaded = [_load(path) for path in configs]
+    if len(loaded) == 2:
+        _require_same_tests(" and ".join(map(str, configs)), *loaded)
+    device = require_device(device)
+    runs = [run for path, config in zip(configs, loaded, strict=True) for run in with_seeds(str(path), config, seeds)]
+    tested = _collect(runs, _train(runs, device))
+    click.echo(to_json(as_record(tested)) if as_json else as_text(tested))
+
+
+def _load(path: Path) -> TrialConfig:
+    config = load_study_config(path)
+    require_packages(config)
+    return config.trial_config({})
+
+
+def _require_same_tests(where: str, first: TrialConfig, second: TrialConfig) -> None:
+    """Different tasks make losses that cannot be compared."""
+    if first.tasks != second.tasks:
+        raise InputError(f"{where} have different tasks sections: only configs for the same tasks can be compared")
+    if first.training.test_tasks != second.training.test_tasks:
+        found = f"{first.training.test_tasks} and {second.training.test_tasks}"
+        raise InputError(f"{where} have different training.test_tasks ({found}): make them equal")
+
+
+def _train(runs: Sequence[SeedRun], device: str) -> list[SeedResult | SeedFailure]:
+    processes, threads = processes_for(device, len(runs))
+    click.echo(f"{len(runs)} trainings on {device}, {processes} at a time, {threads} threads each", err=True)
+    return SeedPool(device, threads, processes, _say).train(runs)
+
+
+def _say(run: SeedRun, report: Report) -> None:
+    done = f"{report.meta_iteration}/{run.config.training.meta_iterations}"
+    found = f"{run.config.objective.metric} {text.of(report.objective)} on the validation tasks"
+    click.echo(f"{run.label} seed {run.seed}: {done}  {found}  {text.duration(report.seconds)}", err=True)
+
+
+def _collect(runs: Sequence[SeedRun], results: Sequence[SeedResult | SeedFailure]) -> list[Scores]:
+    failures = [
+        f"{run.label} seed {run.seed}: {result.outcome}: {result.reason}"
+        for run, result in zip(runs, results, strict=True)
+        if isinstance(result, SeedFailure)
+    ]
+    if failures:
+        listed = "\n".join(failures)
+        raise TrainingFailed(f"{len(failures)} of {len(runs)} trainings gave no result, so there is no mean:\n{listed}")
+    pairs = [(run, result) for run, result in zip(runs, results, strict=True) if isinstance(result, SeedResult)]
+    return [_tested(label, [pair for pair in pairs if pair[0].label == label]) for label in _labels(runs)]
+
+
+def _labels(runs: Sequence[SeedRun]) -> list[str]:
+    return list(dict.fromkeys(run.label for run in runs))
+
+
+def _tested(label: str, pairs: Sequence[tuple[SeedRun, SeedResult]]) -> Scores:
+    accuracies = [result.accuracy for _, result in pairs if result.accuracy is not None]
+    return Scores(
+        label,
+        tuple(run.seed for run, _ in pairs),
+        np.array([result.loss for _, result in pairs]),
+        np.array(accuracies) if accuracies else None,
+    )
+
+
+def measures(tested: Sequence[Scores]) -> dict[str, list[comparison.Values]]:
+    """Measure -> each config's values (seeds, tasks); regression has no accuracy."""
+    found = {"loss": [one.loss for one in tested]}
+    accuracies = [one.accuracy for one in tested if one.accuracy is not None]
+    return found | ({"accuracy": accuracies} if len(accuracies) == len(tested) else {})
+
+
+def as_record(tested: Sequence[Scores]) -> dict[str, Any]:
+    """For programs; a standard error of one seed is over tasks only."""
+    record: dict[str, Any] = {"configs": [_config_record(one) for one in tested]}
+    if len(tested) == 2:
+        record["difference"] = {
+            name: comparison.difference(*values).model_dump() for name, values in measures(tested).items()
+        }
+    return record
+
+
+def _config_record(one: Scores) -> dict[str, Any]:
+    values = measures([one])
+    return {
+        "config": one.label,
+        "tasks": one.loss.shape[1],
+        "seeds": [
+            {"seed": seed, **{name: comparison.over_tasks(v[i]).model_dump() for name, (v,) in values.items()}}
+            for i, seed in enumerate(one.seeds)
+        ],
+        **{name: comparison.overall(v).model_dump() for name, (v,) in values.items()},
+    }
+
+
+def as_text(tested: Sequence[Scores]) -> str:
+    """A row for each seed and one for each config, then the difference."""
+    rows = [row for one in tested for row in _rows(one)]
+    columns = [
+        Column("config", lambda row: row["config"]),
+        Column("seed", lambda row: row["seed"], right=True),
+        *(_estimates(name) for name in measures(tested)),
+    ]
+    lines = [f"query set of {tested[0].loss.shape[1]} meta-test tasks after adaptation, ± standard error"]
+    lines.append(plain_table(rows, columns))
+    if len(tested) == 2:
+        lines += ["", *_differences(tested)]
+    return "\n".join(lines)
+
+
+def _estimates(name: str) -> Column:
+    return Column(name, lambda row: text.of(row[name]))
+
+
+def _rows(one: Scores) -> list[dict[str, Any]]:
+    values = measures([one])
+    seeds = [
+        {"config": one.label, "seed": str(seed), **{name: comparison.over_tasks(v[i]) for name, (v,) in values.items()}}
+        for i, seed in enumerate(one.seeds)
+    ]
+    mean = {"config": one.label, "seed": "mean", **{name: comparison.overall(v) for name, (v,) in values.items()}}
+    return [*seeds, mean] if len(seeds) > 1 else seeds
+
+
+def _differences(tested: Sequence[Scores]) -> list[str]:
+    lines = [f"{tested[0].label} minus {tested[1].label}, paired by task:"]
+    for name, (first, second) in measures(tested).items():
+        found = comparison.difference(first, second)
+        lines.append(f"  {name:<8}  {text.of(found)}{_verdict(found, better_is_lower=name == 'loss')}")
+    if len(tested[0].seeds) == 1:
+        lines.append("  with one seed the standard error knows nothing of seeds: use --seeds 3 or more")
+    return lines
+
+
+def _verdict(found: Estimate, better_is_lower: bool) -> str:
+    if found.sem == 0.0:
+        return ""
+    ratio = abs(found.mean) / found.sem
+    first_is_better = (found.mean < 0) == better_is_lower
+    which = "the first is better" if first_is_better else "the second is better"
+    return f"  ({ratio:.1f} standard errors: {which if ratio > 2 else 'no clear difference'})"

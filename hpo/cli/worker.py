@@ -1,0 +1,45 @@
+"""``hpo worker``: one worker, started by hand or by an executor."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from hpo.cli.options import examples, home, open_to_write, storage_option
+from hpo.cli.preflight import require_device
+from hpo.executors.devices import cores
+
+_log = logging.getLogger("hpo.worker")
+
+
+@click.command(
+    epilog=examples("hpo worker --study quickstart --device cuda:1", "HPO_STORAGE=postgresql://me@db/hpo hpo worker")
+)
+@click.option("--study", metavar="NAME", help="Work on this study only.  [default: every running study, by priority]")
+@click.option("--device", metavar="cpu|cuda:N", help="The device to train on.  [default: the first GPU, else the CPU]")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads to use.  [default: all cores]")
+@storage_option
+def worker(study: str | None, device: str | None, threads: int | None, storage: str | None) -> None:
+    """Work on the database's running studies until none has trials left; logs go to standard error.
+
+    One worker owns one device slot. Ctrl-C checkpoints the trial and lets it go: the next worker continues it.
+    """
+    device = require_device(device)
+    with open_to_write(storage) as database:
+        from hpo.results import queries
+
+        if study is not None:
+            queries.study(database, study)  # StudyNotFound before the runner starts
+        _log_to_stderr()
+        from hpo.worker import Slot, Worker  # here: they import Optuna
+
+        slot = Slot(device, threads or cores())
+        _log.info("worker %s on %s, %d threads, %s", slot.worker_id[:8], slot.device, slot.threads, database.url_masked)
+        Worker(database, slot, home(), study).run()
+        _log.info("worker %s ends: stopped, or nothing left to do", slot.worker_id[:8])
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,1 @@
+"""Executors start workers, here or elsewhere, and do nothing else."""

@@ -1,0 +1,25 @@
+"""Recurrent cells with an explicit task axis; base.py says what a cell is."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from hpo.config.model import ModelConfig
+from hpo.meta.cells import gru, lstm, rnn
+from hpo.meta.cells.base import Cell, Params, State
+
+CELLS: dict[str, Cell] = {
+    "rnn_tanh": Cell(1, None, rnn.project, partial(rnn.scan, torch.tanh)),
+    "rnn_relu": Cell(1, None, rnn.project, partial(rnn.scan, torch.relu)),
+    "gru": Cell(3, 1, gru.project, gru.scan),
+    "lstm": Cell(4, 1, lstm.project, lstm.scan),
+}
+
+__all__ = ["CELLS", "Cell", "Params", "State", "cell_of"]
+
+
+def cell_of(config: ModelConfig) -> Cell:
+    """The cell that ``model.cell`` and, for the rnn, ``model.nonlinearity`` name."""
+    return CELLS[f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell]

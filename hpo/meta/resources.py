@@ -1,0 +1,54 @@
+"""Devices, memory, and what running out of it looks like."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from hpo.errors import DeviceNotFound, OutOfMemory
+
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory")  # of torch's CPU allocator, a plain RuntimeError
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; raises DeviceNotFound where this process does not see it."""
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceNotFound(f"{name}: found {torch.cuda.device_count()} CUDA devices; `hpo devices` lists them")
+    return device
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Starts the measurement of :func:`peak_memory` anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        # proc(5): 5 resets the peak resident set size. Where it is not allowed, the peak of the process so far stays.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: most that tensors took on a GPU; the most memory that this whole process had on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@contextlib.contextmanager
+def naming_out_of_memory() -> Iterator[None]:
+    """Turns every way in which memory runs out into OutOfMemory."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(str(error) or "the host's memory is exhausted") from error
+    except RuntimeError as error:
+        if any(message in str(error) for message in _CPU_MESSAGES):
+            raise OutOfMemory(str(error)) from error
+        raise

@@ -1,0 +1,247 @@
+"""The only reader: what people and programs ask about studies and trials. Imports no Optuna."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select, text
+
+from hpo.errors import StudyNotFound, TrialNotFound
+from hpo.records import AdaptationCurve, CurvePoint, Estimate
+from hpo.results.database import Database
+from hpo.results.rows import (
+    BestRow,
+    CurveRow,
+    RunningRow,
+    StudyProgress,
+    StudyRow,
+    StudyStatus,
+    StudySummary,
+    TrialCounts,
+    TrialDetail,
+    TrialRow,
+    WorkerRow,
+)
+from hpo.results.schema import Json, hpo_study, hpo_trial, studies, study_directions, trials
+
+__all__ = [
+    "BestRow",
+    "CurveRow",
+    "RunningRow",
+    "StudyProgress",
+    "StudyRow",
+    "StudyStatus",
+    "StudySummary",
+    "TrialCounts",
+    "TrialDetail",
+    "TrialRow",
+    "WorkerRow",
+    "best",
+    "count_trials",
+    "find_study",
+    "progress",
+    "running_studies",
+    "study",
+    "study_trials",
+    "summaries",
+    "trial",
+    "workers",
+]
+_RATE_WINDOW = 20  # the newest ended trials, from which trials_per_hour is computed
+_NAMES_SHOWN = 20
+_STATES = {"WAITING": "waiting", "RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+_STUDIES = (
+    select(
+        studies.c.study_id,
+        studies.c.study_name.label("name"),
+        study_directions.c.direction,
+        hpo_study.c.metric,
+        hpo_study.c.status,
+        hpo_study.c.priority,
+        hpo_study.c.config,
+        hpo_study.c.config_hash,
+        hpo_study.c.code_version,
+        hpo_study.c.created,
+    )
+    .join(hpo_study, hpo_study.c.study_id == studies.c.study_id)
+    .join(study_directions, study_directions.c.study_id == studies.c.study_id)
+)
+
+
+def summaries(database: Database) -> list[StudySummary]:
+    """Every study in the database, those that Optuna alone has made included, the oldest first."""
+    return [StudySummary(**row._mapping) for row in _read(database, "SELECT * FROM hpo_studies ORDER BY study_id")]
+
+
+def find_study(database: Database, name: str) -> StudyRow | None:
+    """The study of this name that hpo has made, or None."""
+    found = _study_rows(database, _STUDIES.where(studies.c.study_name == name))
+    return found[0] if found else None
+
+
+def study(database: Database, name: str) -> StudyRow:
+    """The study of this name; StudyNotFound says which ones there are."""
+    found = find_study(database, name)
+    if found is None:
+        raise _study_not_found(database, name)
+    return found
+
+
+def running_studies(database: Database) -> list[StudyRow]:
+    """Studies that workers may work on, the highest priority first, then the oldest."""
+    running = _STUDIES.where(hpo_study.c.status == StudyStatus.RUNNING.value)
+    return _study_rows(database, running.order_by(hpo_study.c.priority.desc(), studies.c.study_id))
+
+
+def count_trials(database: Database, study_id: int) -> TrialCounts:
+    """Trials of the study by state."""
+    by_state = select(trials.c.state, func.count()).where(trials.c.study_id == study_id).group_by(trials.c.state)
+    let_go = select(func.count()).select_from(trials.join(hpo_trial, hpo_trial.c.trial_id == trials.c.trial_id))
+    let_go = let_go.where(trials.c.study_id == study_id, trials.c.state == "WAITING")
+    with database.reading() as connection:
+        counts = {_STATES[state]: count for state, count in connection.execute(by_state)}
+        begun_before = connection.scalar(let_go) or 0
+    counts["waiting"] = counts.get("waiting", 0) - begun_before
+    return TrialCounts(**counts, let_go=begun_before)
+
+
+def progress(database: Database, name: str) -> StudyProgress:
+    """Where the study stands; raises StudyNotFound."""
+    found = study(database, name)
+    best_rows = _best(database, found.study_id, 1)
+    return StudyProgress(
+        study=found,
+        counts=count_trials(database, found.study_id),
+        outcomes=_outcomes(database, found.study_id),
+        best=best_rows[0] if best_rows else None,
+        running=tuple(RunningRow(**row._mapping) for row in _read(database, _RUNNING, study_id=found.study_id)),
+        workers=tuple(worker for worker in workers(database) if worker.study == name),
+        trials_per_hour=_trials_per_hour(database, found.study_id),
+    )
+
+
+def best(database: Database, name: str, top: int = 1) -> list[BestRow]:
+    """The ``top`` best trials, by posterior mean where known, else by value; fewer where fewer have completed."""
+    return _best(database, study(database, name).study_id, top)
+
+
+def study_trials(database: Database, name: str) -> list[TrialRow]:
+    """All trials of the study by number; raises StudyNotFound."""
+    sql = "SELECT * FROM hpo_trials WHERE study_id = :study_id ORDER BY number"
+    rows = _read(database, sql, study_id=study(database, name).study_id)
+    return [TrialRow(**row._mapping) for row in rows]
+
+
+def trial(database: Database, name: str, number: int) -> TrialDetail:
+    """Everything about one trial; raises StudyNotFound, and TrialNotFound with the numbers that there are."""
+    study_id = study(database, name).study_id
+    sql = "SELECT * FROM hpo_trials WHERE study_id = :study_id AND number = :number"
+    rows = _read(database, sql, study_id=study_id, number=number)
+    if not rows:
+        raise _trial_not_found(database, name, study_id, number)
+    row = TrialRow(**rows[0]._mapping)
+    with database.reading() as connection:
+        config = connection.scalar(select(hpo_trial.c.config).where(hpo_trial.c.trial_id == row.trial_id))
+    reports = tuple(CurveRow(**report._mapping) for report in _read(database, _REPORTS, trial_id=row.trial_id))
+    return TrialDetail(row, config, reports, _curves(database, row.trial_id))
+
+
+def workers(database: Database) -> list[WorkerRow]:
+    """Workers that have shown themselves and were not removed, by host and device."""
+    rows = _read(database, "SELECT * FROM hpo_workers ORDER BY host, device, pid")
+    return [WorkerRow(**row._mapping) for row in rows]
+
+
+_RUNNING = """
+SELECT t.number, t.host, t.device, t.attempts, l.worker_id, t.started_at, c.meta_iteration, c.value, c.sem, c.seconds
+FROM hpo_trials AS t
+LEFT JOIN hpo_lease AS l ON l.trial_id = t.trial_id
+LEFT JOIN hpo_curves AS c ON c.trial_id = t.trial_id AND c.meta_iteration = (
+    SELECT max(i.step) FROM trial_intermediate_values AS i WHERE i.trial_id = t.trial_id)
+WHERE t.study_id = :study_id AND t.state = 'RUNNING' ORDER BY t.number"""
+
+_REPORTS = """
+SELECT number, meta_iteration, value, sem, seconds FROM hpo_curves WHERE trial_id = :trial_id ORDER BY meta_iteration"""
+
+_BEST = """
+SELECT b.*, h.config FROM hpo_best_configs AS b LEFT JOIN hpo_trial AS h ON h.trial_id = b.trial_id
+WHERE b.study_id = :study_id AND b.rank <= :top ORDER BY b.rank"""
+
+
+def _best(database: Database, study_id: int, top: int) -> list[BestRow]:
+    return [BestRow(**row._mapping) for row in _read(database, _BEST, study_id=study_id, top=top)]
+
+
+def _outcomes(database: Database, study_id: int) -> dict[str, int]:
+    ended = select(hpo_trial.c.outcome, func.count()).where(hpo_trial.c.outcome.is_not(None))
+    with database.reading() as connection:
+        query = ended.where(hpo_trial.c.study_id == study_id).group_by(hpo_trial.c.outcome)
+        return dict(connection.execute(query.order_by(hpo_trial.c.outcome)).all())
+
+
+def _trials_per_hour(database: Database, study_id: int) -> float | None:
+    ended = (trials.c.study_id == study_id, trials.c.datetime_complete.is_not(None))
+    query = select(trials.c.datetime_complete).where(*ended).order_by(trials.c.datetime_complete.desc())
+    with database.reading() as connection:
+        times: list[datetime] = list(connection.scalars(query.limit(_RATE_WINDOW)))
+    if len(times) < 2 or times[0] == times[-1]:
+        return None
+    return 3600.0 * (len(times) - 1) / (times[0] - times[-1]).total_seconds()
+
+
+def _curves(database: Database, trial_id: int) -> tuple[AdaptationCurve, ...]:
+    sql = "SELECT * FROM hpo_adaptation_curves WHERE trial_id = :trial_id ORDER BY split DESC, inner_step"
+    rows = _read(database, sql, trial_id=trial_id)
+    by_split = groupby(rows, key=lambda row: (str(row.split), int(row.tasks)))
+    return tuple(
+        AdaptationCurve(split=split, tasks=tasks, points=tuple(_point(row) for row in points))
+        for (split, tasks), points in by_split
+    )
+
+
+def _point(row: Row[Any]) -> CurvePoint:
+    accuracy = None if row.accuracy is None else _estimate(row.accuracy, row.accuracy_sem)
+    return CurvePoint(inner_step=row.inner_step, loss=_estimate(row.loss, row.loss_sem), accuracy=accuracy)
+
+
+def _estimate(mean: float | None, sem: float | None) -> Estimate:
+    return Estimate(mean=math.nan if mean is None else mean, sem=math.nan if sem is None else sem)
+
+
+def _study_rows(database: Database, query: Select[Any]) -> list[StudyRow]:
+    with database.reading() as connection:
+        rows = connection.execute(query).mappings().all()
+    return [
+        StudyRow(**{**row, "direction": row["direction"].lower(), "status": StudyStatus(row["status"])}) for row in rows
+    ]
+
+
+def _read(database: Database, sql: str, **values: object) -> Sequence[Row[Any]]:
+    with database.reading() as connection:
+        return connection.execute(text(sql).columns(parameters=Json, config=Json), values).all()
+
+
+def _study_not_found(database: Database, name: str) -> StudyNotFound:
+    with database.reading() as connection:
+        names = list(connection.scalars(select(studies.c.study_name).order_by(studies.c.study_name)))
+    if name in names:
+        return StudyNotFound(f"{name!r} is an Optuna study that hpo has not made: read it with  hpo query")
+    if not names:
+        return StudyNotFound(f"no study {name!r}: {database.url_masked} holds none;  hpo launch CONFIG  makes one")
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    listed = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+    return StudyNotFound(f"no study {name!r} in {database.url_masked}{hint}: it holds {listed}")
+
+
+def _trial_not_found(database: Database, name: str, study_id: int, number: int) -> TrialNotFound:
+    with database.reading() as connection:
+        last = connection.scalar(select(func.max(trials.c.number)).where(trials.c.study_id == study_id))
+    if last is None:
+        return TrialNotFound(f"the study {name!r} has no trial {number}: it has none yet")
+    return TrialNotFound(f"the study {name!r} has no trial {number}: expected a number from 0 to {last}")

@@ -1,0 +1,34 @@
+"""The only writer.  Every function takes the database first; LeaseLost means: stop, another worker has the trial."""
+
+from hpo.results.queries import count_trials
+from hpo.results.rows import Abandoned, StudyStatus, Taken, TrialCounts
+from hpo.results.store.asking import asking
+from hpo.results.store.leases import abandoned, begin_trial, release, release_worker, renew, take_over
+from hpo.results.store.studies import create_study, set_status, update_study_config, widen_choices
+from hpo.results.store.trials import finish, record_checkpoint, report, set_posterior_means
+from hpo.results.store.workers import heartbeat, remove_worker
+
+__all__ = [
+    "Abandoned",
+    "StudyStatus",
+    "Taken",
+    "TrialCounts",
+    "abandoned",
+    "asking",
+    "begin_trial",
+    "count_trials",
+    "create_study",
+    "finish",
+    "heartbeat",
+    "record_checkpoint",
+    "release",
+    "release_worker",
+    "remove_worker",
+    "renew",
+    "report",
+    "set_posterior_means",
+    "set_status",
+    "take_over",
+    "update_study_config",
+    "widen_choices",
+]

@@ -1,0 +1,265 @@
+"""A study's life: created or resumed, trials leased and recorded, done.
+
+The only place that joins config, sampler and results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+import hpo
+from hpo.config import InvalidConfig, StudyConfig, TrialConfig
+from hpo.config.difference import describe, differences
+from hpo.errors import LeaseLost, StudyConflict
+from hpo.records import Outcome, Report, TrialOutcome, TrialSpec
+from hpo.results import queries, store
+from hpo.results.engine import Database
+from hpo.sampler import distributions, make_sampler
+from hpo.space import Params, Space
+
+ASK_LOCK_S = 120.0  # longer than any suggestion; a worker that dies while asking blocks the others for this long
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One trial that this worker alone may train and write."""
+
+    trial_id: int
+    number: int
+    token: int
+    attempts: int
+    config: TrialConfig
+
+
+def create_or_resume(config: StudyConfig, database: Database) -> Study:
+    """The study of this name, new or as it stands; raises StudyConflict where it has another config."""
+    existing = queries.find_study(database, config.name)
+    if existing is None:
+        study_id = store.create_study(
+            database,
+            name=config.name,
+            direction=config.objective.direction,
+            metric=config.objective.metric,
+            config=config.meaning(),
+            config_hash=config.hash,
+            code_version=hpo.__version__,
+        )
+        return Study(database, study_id, config)
+    _take_changes(existing.study_id, StudyConfig.from_dict(existing.config), config, database)
+    return Study(database, existing.study_id, config)
+
+
+def open_study(database: Database, name: str) -> Study:
+    """An existing study; raises StudyNotFound."""
+    row = queries.study(database, name)
+    return Study(database, row.study_id, StudyConfig.from_dict(row.config))
+
+
+def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: Database) -> None:
+    changes = differences(old, new)
+    if refused := [change for change in changes if not change.allowed]:
+        raise StudyConflict(
+            f"the study {new.name!r} exists with another config:\n{describe(refused)}\n"
+            "Launch with the config it has, or give the changed one another name."
+        )
+    if changes:
+        store.update_study_config(database, study_id, new.meaning(), new.hash)
+        store.widen_choices(database, study_id, _choices(new))
+    store.set_status(database, study_id, "running")
+
+
+def _choices(config: StudyConfig) -> dict[str, list[bool | int | float | str]]:
+    return {path: dim.choices for path, dim in config.search.items() if dim.type == "categorical"}
+
+
+def _suggest_value(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> bool | int | float | str:
+    match distribution:
+        case FloatDistribution(low=low, high=high, step=step, log=log):
+            return trial.suggest_float(name, low, high, step=step, log=log)
+        case IntDistribution(low=low, high=high, step=step, log=log):
+            return trial.suggest_int(name, low, high, step=step, log=log)
+        case CategoricalDistribution(choices=choices):
+            chosen: bool | int | float | str = trial.suggest_categorical(name, list(choices))  # type: ignore[assignment]
+            return chosen
+    raise TypeError(f"{name}: no distribution that hpo makes: {distribution}")
+
+
+class Study:
+    """One study as a worker sees it; cheap to make, the sampler is made when the first trial is asked for."""
+
+    def __init__(self, database: Database, study_id: int, config: StudyConfig, worker_seed: int = 0) -> None:
+        self.database = database
+        self.study_id = study_id
+        self.config = config
+        self.space = Space.from_search(config.search, config.fixed_values())
+        self._worker_seed = worker_seed
+
+    @property
+    def name(self) -> str:
+        """Unique in its database."""
+        return self.config.name
+
+    @cached_property
+    def sampler(self) -> optuna.samplers.BaseSampler:
+        """Made late: the Gaussian process costs a second of imports."""
+        return make_sampler(self.config.sampler, self.space, self._worker_seed)
+
+    @cached_property
+    def optuna_study(self) -> optuna.Study:
+        """Optuna's view of the same study."""
+        return optuna.load_study(study_name=self.name, storage=self.database.optuna_storage, sampler=self.sampler)
+
+    @cached_property
+    def _pruner(self) -> optuna.pruners.BasePruner:
+        if self.config.pruner.kind == "none":
+            return optuna.pruners.NopPruner()
+        return optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=self.config.pruner.min_iterations or self.config.training.eval_every,
+            reduction_factor=self.config.pruner.reduction_factor,
+        )
+
+    def lease_trial(self, worker_id: str, host: str, device: str) -> Lease | None:
+        """The next trial for this worker: one that was let go or abandoned, else a new one; None: nothing to do now.
+
+        Workers ask one after another, so each sees what the others run: no suggestion comes twice and the number of
+        trials is exact.
+        """
+        with self.database.guard(), store.asking(self.database, self.study_id, worker_id, ASK_LOCK_S):
+            for abandoned in store.abandoned(self.database, self.study_id):
+                if (lease := self._continue(abandoned, worker_id, host, device)) is not None:
+                    return lease
+            while self.trials_begun() < self.config.stop.trials:
+                if (lease := self._begin(self.optuna_study.ask(), worker_id, host, device)) is not None:
+                    return lease
+        return None
+
+    def _continue(self, abandoned: store.Abandoned, worker_id: str, host: str, device: str) -> Lease | None:
+        if abandoned.config is None:  # its worker died between asking and beginning
+            return self._begin(optuna.trial.Trial(self.optuna_study, abandoned.trial_id), worker_id, host, device)
+        lease_s = self.config.execution.lease_s
+        taken = store.take_over(self.database, abandoned.trial_id, worker_id, lease_s, host=host, device=device)
+        if taken is None:
+            return None
+        config = TrialConfig.from_dict(abandoned.config)
+        lease = Lease(abandoned.trial_id, abandoned.number, taken.token, taken.attempts, config)
+        if taken.attempts <= self.config.execution.max_attempts:
+            return lease
+        reason = f"given up after {taken.attempts - 1} attempts: each time the worker died"
+        self.finish(lease, TrialOutcome(outcome=Outcome.LOST, reason=reason))
+        return None
+
+    def _begin(self, trial: optuna.Trial, worker_id: str, host: str, device: str) -> Lease | None:
+        params = self._suggest(trial)
+        self._save_posterior_means()
+        config, refusal = self._trial_config(params)
+        try:
+            token = store.begin_trial(
+                self.database,
+                study_id=self.study_id,
+                trial_id=trial._trial_id,
+                worker_id=worker_id,
+                lease_s=self.config.execution.lease_s,
+                config=config.to_dict(),
+                seed=config.training.seed,
+                host=host,
+                device=device,
+            )
+        except LeaseLost:  # let go a moment ago, and given to us by Optuna's queue: the next look continues it
+            return None
+        lease = Lease(trial._trial_id, trial.number, token, 1, config)
+        if refusal is None:
+            return lease
+        self.finish(lease, TrialOutcome(outcome=Outcome.ERROR, reason=refusal))
+        return None
+
+    def _suggest(self, trial: optuna.Trial) -> Params:
+        """Every active dimension's value, recorded with the trial; those that it has already are kept."""
+        params: Params = {}
+        for j, (name, distribution) in enumerate(distributions(self.space).items()):
+            if self.space.is_active(j, params):
+                params[name] = _suggest_value(trial, name, distribution)
+        return params
+
+    def _trial_config(self, params: Params) -> tuple[TrialConfig, str | None]:
+        """A task family of the user's may refuse combinations that pass one by one."""
+        try:
+            return self.config.trial_config(params), None
+        except InvalidConfig as invalid:
+            return self.config.trial_config({}), str(invalid)
+
+    def spec(self, lease: Lease, device: str, threads: int, folder: Path) -> TrialSpec:
+        """What the runner needs; a first attempt starts from an empty checkpoint folder."""
+        checkpoints = folder / f"trial-{lease.trial_id}"
+        if lease.attempts == 1:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        return TrialSpec(
+            trial_id=lease.trial_id,
+            number=lease.number,
+            config=lease.config.to_dict(),
+            device=device,
+            threads=threads,
+            checkpoint_dir=str(checkpoints),
+        )
+
+    def report(self, lease: Lease, report: Report) -> bool:
+        """Records the objective at a rung; whether the pruner ends the trial there. Raises LeaseLost."""
+        store.report(self.database, lease.trial_id, lease.token, report)
+        if report.meta_iteration >= lease.config.training.meta_iterations:
+            return False  # trained to its end: nothing is saved by pruning it
+        with self.database.guard():
+            frozen = self.database.optuna_storage.get_trial(lease.trial_id)
+            return self._pruner.prune(self.optuna_study, frozen)
+
+    def finish(self, lease: Lease, outcome: TrialOutcome) -> None:
+        """Records how the trial ended, and whether the study is done. Raises LeaseLost."""
+        store.finish(self.database, lease.trial_id, lease.token, outcome)
+        if not self.is_done():
+            return
+        self.prepare()
+        self._save_posterior_means()
+        store.set_status(self.database, self.study_id, "done")
+
+    def release(self, lease: Lease, *, interrupted: bool) -> None:
+        """Lets the trial go, to be continued by whoever asks next; ``interrupted``: it is not the trial's fault."""
+        store.release(self.database, lease.trial_id, lease.token, interrupted=interrupted)
+
+    def record_checkpoint(self, lease: Lease, path: str) -> None:
+        """Records where the newest checkpoint lies. Raises LeaseLost."""
+        store.record_checkpoint(self.database, lease.trial_id, lease.token, path)
+
+    def prepare(self) -> None:
+        """Computes the next suggestion ahead, where the sampler is worth it; safe from another thread."""
+        if (prepare := getattr(self.sampler, "prepare", None)) is not None:
+            with self.database.guard():
+                prepare(self.optuna_study)
+
+    def trials_begun(self) -> int:
+        """Trials that count towards ``stop.trials``: all but those that somebody has enqueued and nobody begun."""
+        return queries.count_trials(self.database, self.study_id).begun
+
+    def is_running(self) -> bool:
+        """False once somebody has paused or stopped the study."""
+        return queries.study(self.database, self.name).status == "running"
+
+    def folder(self, home: Path) -> Path:
+        """Where this study's checkpoints are; two databases that share a home do not share it."""
+        database = hashlib.sha256(self.database.url_masked.encode()).hexdigest()[:8]
+        return home / f"{database}-{self.study_id}"
+
+    def is_done(self) -> bool:
+        """Whether as many trials have ended as the config asks for."""
+        return queries.count_trials(self.database, self.study_id).ended >= self.config.stop.trials
+
+    def _save_posterior_means(self) -> None:
+        means = getattr(self.sampler, "posterior_means", {})
+        if means:
+            store.set_posterior_means(self.database, self.study_id, means)

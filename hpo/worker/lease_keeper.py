@@ -1,0 +1,49 @@
+"""Shows that the worker lives: renews its lease and its line in the worker table from a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from hpo.errors import LeaseLost
+
+_log = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Calls ``renew`` every ``every_s`` seconds while the with-block runs; ``lost`` once it raised LeaseLost.
+
+    A database that does not answer is no reason to end a training: the next call tries again, and the fencing token
+    keeps this worker from writing if another has taken over in the meantime.
+    """
+
+    def __init__(self, renew: Callable[[], None], every_s: float) -> None:
+        self._renew = renew
+        self._every_s = every_s
+        self._ended = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    @property
+    def lost(self) -> bool:
+        """Whether another worker has taken over."""
+        return self._lost.is_set()
+
+    def __enter__(self) -> LeaseKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(timeout=self._every_s)
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._every_s):
+            try:
+                self._renew()
+            except LeaseLost:
+                self._lost.set()
+                return
+            except Exception as error:  # whatever the driver raises while the database is away
+                _log.warning("the lease could not be renewed: %s", type(error).__name__)

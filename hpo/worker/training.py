@@ -1,0 +1,127 @@
+"""One trial from its lease to its result, between the study and the runner."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from hpo.errors import LeaseLost
+from hpo.protocol import Checkpointed, Event, Finished, Prune, Reported, Stop, Stopped, Train
+from hpo.records import Outcome, TrialOutcome
+from hpo.study import Lease, Study
+from hpo.worker.lease_keeper import LeaseKeeper
+from hpo.worker.patience import patiently
+from hpo.worker.runner_process import RunnerDied, RunnerProcess
+from hpo.worker.slot import Slot
+from hpo.worker.stop_request import StopRequest
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+LISTEN_S = 0.2  # how long a signal or a lost lease can go unnoticed
+STATUS_EVERY_S = 2.0  # between two looks whether the study was paused or stopped
+CHECKPOINT_GRACE_S = 6.0  # a runner that has not let go of its trial by then is ended
+
+
+class Training:
+    """Runs once; ``stop`` is the worker's own wish to end."""
+
+    def __init__(
+        self,
+        study: Study,
+        lease: Lease,
+        runner: RunnerProcess,
+        slot: Slot,
+        keeper: LeaseKeeper,
+        stop: StopRequest,
+    ) -> None:
+        self._study = study
+        self._lease = lease
+        self._runner = runner
+        self._slot = slot
+        self._keeper = keeper
+        self._stop = stop
+        self._stop_sent_at: float | None = None
+        self._status_read_at = time.monotonic()
+
+    def run(self, folder: Path) -> None:
+        """Until the trial is recorded or let go. Raises LeaseLost where another worker has taken over."""
+        spec = self._study.spec(self._lease, self._slot.torch_device, self._slot.threads, folder)
+        self._runner.start()
+        self._runner.send(Train(spec=spec))
+        preparation = self._prepare_next()
+        try:
+            while not self._step():
+                pass
+        except RunnerDied as death:
+            self._give_up_or_release(str(death))
+        finally:
+            preparation.join()
+
+    def _prepare_next(self) -> threading.Thread:
+        """The next suggestion, computed while a GPU trains; on the CPU it would take the cores that train."""
+        prepare: Callable[[], None] = self._study.prepare if self._slot.torch_device == "cuda" else lambda: None
+        thread = threading.Thread(target=prepare, name="prepare-suggestion", daemon=True)
+        thread.start()
+        return thread
+
+    def _step(self) -> bool:
+        """Whether the trial is over for this worker."""
+        if self._keeper.lost:
+            raise LeaseLost(f"trial {self._lease.number} has been taken over")
+        if self._wants_to_stop() and self._let_go():
+            return True
+        event = self._runner.receive(LISTEN_S)
+        return event is not None and self._handle(event)
+
+    def _handle(self, event: Event) -> bool:
+        if getattr(event, "trial_id", None) != self._lease.trial_id:
+            return False
+        match event:
+            case Reported(report=report):
+                if self._write(lambda: self._study.report(self._lease, report)):
+                    self._runner.send(Prune(trial_id=self._lease.trial_id))
+            case Finished(outcome=outcome):
+                self._write(lambda: self._study.finish(self._lease, outcome))
+                return True
+            case Checkpointed(path=path):
+                self._write(lambda: self._study.record_checkpoint(self._lease, path))
+            case Stopped():
+                self._write(lambda: self._study.release(self._lease, interrupted=True))
+                return True
+        return False
+
+    def _wants_to_stop(self) -> bool:
+        if self._stop.asked or self._stop_sent_at is not None:
+            return True
+        if time.monotonic() - self._status_read_at < STATUS_EVERY_S:
+            return False
+        self._status_read_at = time.monotonic()
+        return not self._write(self._study.is_running)
+
+    def _let_go(self) -> bool:
+        """Asks the runner for a checkpoint, and ends it where it does not answer in time."""
+        if self._stop_sent_at is None:
+            self._stop_sent_at = time.monotonic()
+            self._runner.send(Stop(trial_id=self._lease.trial_id))
+        if time.monotonic() - self._stop_sent_at < CHECKPOINT_GRACE_S:
+            return False
+        _log.warning("the runner did not let go of trial %d in time; it is ended", self._lease.number)
+        self._runner.kill()
+        self._write(lambda: self._study.release(self._lease, interrupted=True))
+        return True
+
+    def _give_up_or_release(self, death: str) -> None:
+        attempts, allowed = self._lease.attempts, self._study.config.execution.max_attempts
+        _log.warning("trial %d, attempt %d of %d: %s", self._lease.number, attempts, allowed, death)
+        if attempts < allowed:
+            self._write(lambda: self._study.release(self._lease, interrupted=False))
+            return
+        lost = TrialOutcome(outcome=Outcome.LOST, reason=f"given up after {attempts} attempts: {death}")
+        self._write(lambda: self._study.finish(self._lease, lost))
+
+    def _write(self, call: Callable[[], _T]) -> _T:
+        return patiently(call, give_up=lambda: self._stop.asked)

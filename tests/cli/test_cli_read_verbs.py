@@ -1,0 +1,202 @@
+"""The verbs that read: what people see, and what programs get."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hpo.cli import devices, output
+from hpo.cli.output import Column, as_data, plain_table, show
+from hpo.executors.devices import Device
+from hpo.results.engine import Database
+from hpo.study import Study
+from tests.cli.conftest import Run, as_json
+
+ROWS: list[dict[str, Any]] = [
+    {"name": "a [red]", "value": 1.5, "nested": {"x": 1, "y": [1, 2]}},
+    {"name": "größe", "value": float("nan"), "nested": {"x": 2}},
+]
+COLUMNS = [Column("name", lambda row: row["name"]), Column("value", lambda row: str(row["value"]), right=True)]
+
+
+def test_json_is_valid_even_without_a_number() -> None:
+    assert json.loads(as_data(ROWS, "json"))[1]["value"] is None
+    assert "größe" in as_data(ROWS, "json")
+
+
+def test_yaml_holds_the_same() -> None:
+    assert yaml.safe_load(as_data(ROWS, "yaml")) == json.loads(as_data(ROWS, "json"))
+
+
+def test_csv_has_a_column_for_every_key_of_any_row() -> None:
+    rows = list(csv.DictReader(io.StringIO(as_data(ROWS, "csv"))))
+    assert list(rows[0]) == ["name", "value", "nested.x", "nested.y"]
+    assert rows[0]["nested.y"] == "[1, 2]"
+    assert rows[1]["nested.y"] == ""
+
+
+def test_plain_tables_are_aligned() -> None:
+    assert plain_table(ROWS, COLUMNS).splitlines() == ["name     value", "a [red]    1.5", "größe      nan"]
+
+
+def test_a_terminal_gets_a_table_with_names_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output.sys.stdout, "isatty", lambda: True)
+    show(ROWS, COLUMNS, "table")
+    assert "a [red]" in capsys.readouterr().out
+
+
+def test_no_rows_are_explained_to_people_only(run: Run, database: Database) -> None:
+    result = run("studies")
+    assert result.stdout == ""
+    assert "holds no study yet" in result.stderr
+    assert as_json(run("studies", "--json")) == []
+    assert "holds no study yet" in run("status").stderr
+
+
+def test_studies(run: Run, study: Study) -> None:
+    (row,) = as_json(run("studies", "--format", "json"))
+    assert (row["study"], row["trials"], row["complete"], row["pruned"], row["failed"]) == (study.name, 5, 2, 1, 1)
+    table = run("studies").stdout.splitlines()
+    assert table[0].split()[:3] == ["study", "status", "trials"]
+    assert table[1].startswith("lab [bold]  running")
+
+
+def test_status(run: Run, study: Study) -> None:
+    text = run("status").stdout
+    assert "lab [bold]: running, 4 of 6 trials ended (2 complete, 1 pruned, 1 failed), 1 running" in text
+    assert "best 0.800 ± 0.012, trial 0: inner_lr=" in text
+    assert "1.25 ± 0.10" in text
+    assert "cuda:0" in text
+    assert text == run("status", study.name).stdout
+
+
+def test_status_for_programs(run: Run, study: Study) -> None:
+    found = as_json(run("status", study.name, "--json"))
+    assert found["total"] == 6
+    assert found["counts"]["complete"] == 2
+    assert found["best"]["number"] == 0
+    assert "config" not in found
+    assert as_json(run("status", "--json"))[0]["name"] == study.name
+
+
+def test_best_ranks_by_what_is_likely_and_names_the_luckiest(run: Run, study: Study) -> None:
+    result = run("best", study.name)
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["rank", "trial", "objective", "expected", "inner_lr"]
+    assert [line[:2] for line in lines[1:]] == [["1", "0"], ["2", "1"]]
+    assert "0.800 ± 0.012" in result.stdout
+    assert ["*" in line for line in lines[1:]] == [False, True]
+    assert "* the best single observation, 0.790 ± 0.012 of trial 1" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "yaml", "csv"])
+def test_best_for_programs_is_nothing_but_data(form: str, run: Run, study: Study) -> None:
+    result = run("best", study.name, "--format", form, "--top", "1")
+    assert result.stderr == ""
+    if form == "csv":
+        (row,) = csv.DictReader(io.StringIO(result.stdout))
+        assert row["number"] == "0"
+        assert float(row["parameters.learner.inner_lr"]) > 0
+    else:
+        (row,) = yaml.safe_load(result.stdout)
+        assert (row["rank"], row["number"], row["value"], row["posterior_mean"]) == (1, 0, 0.8, 0.795)
+
+
+def test_show(run: Run, study: Study) -> None:
+    text = run("show", study.name, "0").stdout
+    for part in ("trial 0 of lab [bold]", "outcome          ok", "0.800 ± 0.012", "3.0 GiB", "34 s", "host-1 cpu"):
+        assert part in text
+    for part in ("hidden_size: 4", "adaptation on 4 validation tasks", "1.800 ± 0.050", "accuracy"):
+        assert part in text
+
+
+def test_show_says_why_a_trial_failed(run: Run, study: Study) -> None:
+    text = run("show", study.name, "3").stdout
+    assert "diverged" in text
+    assert "the loss is nan [/red]" in text
+
+
+def test_show_for_programs(run: Run, study: Study) -> None:
+    found = as_json(run("show", study.name, "0", "--json"))
+    assert found["config"]["model"]["cell"] == "gru"
+    assert found["curves"][0]["points"][1]["loss"]["mean"] == 0.8
+    assert found["reports"][0]["meta_iteration"] == 2
+
+
+def test_named_queries(run: Run, study: Study) -> None:
+    names = [row["name"] for row in as_json(run("query", "--list", "--json"))]
+    assert {"best", "failures", "slowest"} <= set(names)
+    (row,) = as_json(run("query", "failures", "--json"))
+    assert row["number"] == 3
+    assert as_json(run("query", "best", "--set", "study=nowhere", "--json")) == []
+    assert len(as_json(run("query", "best", "--set", f"study={study.name}", "--set", "top=1", "--json"))) == 1
+
+
+def test_sql(run: Run, study: Study) -> None:
+    result = run("query", "select number, reason from hpo_trials where outcome = 'diverged'")
+    assert result.stdout.splitlines() == ["number  reason", "     3  meta-iteration 3: the loss is nan [/red]"]
+    assert "found nothing" in run("query", "select 1 where 1 = 2").stderr
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    gpus = [Device(f"cuda:{index}", "NVIDIA H100", 80 * 2**30) for index in range(2)]
+    monkeypatch.setattr(devices.found, "gpus", lambda: gpus)
+    return iter(())
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_devices(run: Run) -> None:
+    lines = run("devices").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["device", "cpu", "cuda:0", "cuda:1"]
+    assert lines[2].endswith("80.0 GiB")
+    assert as_json(run("devices", "--json"))[1]["memory_bytes"] == 80 * 2**30
+
+
+def test_the_storage_comes_from_the_option_before_the_environment(
+    run: Run, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPO_STORAGE", f"sqlite:///{Path('elsewhere.db').absolute()}")
+    assert "elsewhere.db" in run("studies", code=1).stderr
+    assert study.name in run("studies", "--storage", "sqlite:///hpo.db").stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "environment", "config", "expected"),
+    [
+        ("a", "b", "c", "a"),
+        (None, "b", "c", "b"),
+        (None, None, "c", "c"),
+        (None, None, None, "sqlite:///hpo.db"),
+    ],
+)
+def test_the_order_of_storages(
+    option: str, environment: str, config: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hpo.cli.options import storage_url
+
+    monkeypatch.delenv("HPO_STORAGE", raising=False)
+    if environment:
+        monkeypatch.setenv("HPO_STORAGE", environment)
+    assert storage_url(option, config) == expected
+
+
+def test_db(run: Run, database: Database) -> None:
+    assert "good" in run("db", "check").stdout
+    assert as_json(run("db", "check", "--json"))["is_current"] is True
+    assert "already at" in run("db", "upgrade").stdout
+    with database.transaction() as connection:
+        connection.exec_driver_sql("DROP VIEW hpo_trials")
+    assert "hpo db upgrade" in run("db", "check", code=1).stderr
+    assert as_json(run("db", "check", "--json", code=1))["missing_views"] == ["hpo_trials"]
+    assert "upgraded" in run("db", "upgrade").stdout
+    assert "good" in run("db", "check").stdout

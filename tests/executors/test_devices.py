@@ -1,0 +1,68 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import DeviceNotFound
+from hpo.executors import devices
+
+NVIDIA_SMI = """#!/bin/sh
+echo "0, GPU-aaaa-1, NVIDIA H200, 143771"
+echo "1, GPU-bbbb-2, NVIDIA H100, 81559"
+"""
+
+
+@pytest.fixture
+def no_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(NVIDIA_SMI)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.usefixtures("no_gpus")
+def test_auto_is_the_cpu_where_there_is_no_gpu() -> None:
+    assert [device.name for device in devices.choose("auto")] == ["cpu"]
+
+
+@pytest.mark.usefixtures("no_gpus")
+@pytest.mark.parametrize("wish", ["cuda", ["cuda:0"], ["cpu", "cuda:3"]])
+def test_a_gpu_that_is_not_there_is_named(wish: list[str]) -> None:
+    with pytest.raises(DeviceNotFound, match=r"'cuda:\d', but this machine has only: cpu.*devices: auto"):
+        devices.choose(wish)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_gpus_are_read_from_the_driver() -> None:
+    found = devices.choose("auto")
+    assert [(device.name, device.description) for device in found] == [
+        ("cuda:0", "NVIDIA H200"),
+        ("cuda:1", "NVIDIA H100"),
+    ]
+    assert found[0].memory_bytes == 143771 * 2**20
+    assert devices.choose("cuda") == found
+    assert devices.choose(["cuda:1"]) == found[1:]
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("visible", "names"), [("1", ["NVIDIA H100"]), ("GPU-bbbb,0", ["NVIDIA H100", "NVIDIA H200"]), ("", [])]
+)
+def test_visible_devices_are_respected(monkeypatch: pytest.MonkeyPatch, visible: str, names: list[str]) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [device.description for device in devices.gpus()] == names
+
+
+def test_cores_are_divided_among_all_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "cores", lambda: 16)
+    gpus = [devices.Device("cuda:0", ""), devices.Device("cuda:1", "")]
+    assert devices.plan_slots(gpus, 2) == [
+        devices.SlotPlan(name, 4) for name in ("cuda:0", "cuda:0", "cuda:1", "cuda:1")
+    ]
+    assert devices.plan_slots([devices.cpu()], 32)[0].threads == 1

@@ -1,0 +1,92 @@
+CREATE VIEW hpo_studies AS
+SELECT s.study_id, s.study_name AS study, lower(CAST(o.direction AS TEXT)) AS direction, h.metric,
+    h.status, h.priority, (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id) AS trials,
+    (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = 'RUNNING') AS running,
+    (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = 'COMPLETE') AS complete,
+    (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = 'PRUNED') AS pruned,
+    (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = 'FAIL') AS failed,
+    strftime('%Y-%m-%dT%H:%M:%fZ', h.created, 'unixepoch') AS created_at, h.code_version
+FROM studies AS s
+LEFT JOIN study_directions AS o ON o.study_id = s.study_id AND o.objective = 0
+LEFT JOIN hpo_study AS h ON h.study_id = s.study_id;
+
+CREATE VIEW hpo_trials AS
+SELECT s.study_name AS study, t.number, CAST(t.state AS TEXT) AS state, h.outcome, h.reason,
+    CASE CAST(v.value_type AS TEXT)
+        WHEN 'INF_POS' THEN 9e999 WHEN 'INF_NEG' THEN -9e999 ELSE v.value END AS value,
+    h.objective_sem AS sem, h.posterior_mean,
+    (
+        SELECT json_group_object(p.param_name, json(CASE
+            WHEN p.distribution_json LIKE '{"name": "Categorical%' THEN
+                CASE WHEN NOT json_valid(p.distribution_json) THEN 'null'
+                ELSE p.distribution_json -> ('$.attributes.choices[' || CAST(p.param_value AS INTEGER) || ']') END
+            WHEN p.distribution_json LIKE '{"name": "Int%' THEN CAST(CAST(p.param_value AS INTEGER) AS TEXT)
+            WHEN CAST(printf('%!.15g', p.param_value) AS REAL) = p.param_value THEN printf('%!.15g', p.param_value)
+            WHEN CAST(printf('%!.16g', p.param_value) AS REAL) = p.param_value THEN printf('%!.16g', p.param_value)
+            ELSE printf('%!.17g', p.param_value) END))
+        FROM (SELECT * FROM trial_params WHERE trial_id = t.trial_id ORDER BY param_id) AS p) AS parameters,
+    strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_start) AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_complete) AS completed_at,
+    h.seconds, h.meta_iterations, h.peak_memory_bytes, h.host, h.device, h.attempts, h.seed, h.checkpoint_uri,
+    t.study_id, t.trial_id
+FROM trials AS t
+JOIN studies AS s ON s.study_id = t.study_id
+LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
+LEFT JOIN hpo_trial AS h ON h.trial_id = t.trial_id;
+
+CREATE VIEW hpo_best_configs AS
+SELECT s.study_name AS study, r.rank, r.number, r.value, r.sem, r.posterior_mean,
+    (
+        SELECT json_group_object(p.param_name, json(CASE
+            WHEN p.distribution_json LIKE '{"name": "Categorical%' THEN
+                CASE WHEN NOT json_valid(p.distribution_json) THEN 'null'
+                ELSE p.distribution_json -> ('$.attributes.choices[' || CAST(p.param_value AS INTEGER) || ']') END
+            WHEN p.distribution_json LIKE '{"name": "Int%' THEN CAST(CAST(p.param_value AS INTEGER) AS TEXT)
+            WHEN CAST(printf('%!.15g', p.param_value) AS REAL) = p.param_value THEN printf('%!.15g', p.param_value)
+            WHEN CAST(printf('%!.16g', p.param_value) AS REAL) = p.param_value THEN printf('%!.16g', p.param_value)
+            ELSE printf('%!.17g', p.param_value) END))
+        FROM (SELECT * FROM trial_params WHERE trial_id = r.trial_id ORDER BY param_id) AS p) AS parameters,
+    r.seconds, r.study_id, r.trial_id
+FROM (
+    SELECT c.*, row_number() OVER (PARTITION BY c.study_id ORDER BY
+        coalesce(c.posterior_mean, c.value) IS NULL,
+        CASE WHEN c.direction = 'MAXIMIZE' THEN -coalesce(c.posterior_mean, c.value)
+             ELSE coalesce(c.posterior_mean, c.value) END,
+        c.number) AS rank
+    FROM (
+        SELECT t.study_id, t.trial_id, t.number, CAST(o.direction AS TEXT) AS direction,
+            CASE CAST(v.value_type AS TEXT)
+        WHEN 'INF_POS' THEN 9e999 WHEN 'INF_NEG' THEN -9e999 ELSE v.value END AS value,
+            h.objective_sem AS sem, h.posterior_mean, h.seconds
+        FROM trials AS t
+        JOIN study_directions AS o ON o.study_id = t.study_id AND o.objective = 0
+        LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
+        LEFT JOIN hpo_trial AS h ON h.trial_id = t.trial_id
+        WHERE t.state = 'COMPLETE'
+    ) AS c
+) AS r
+JOIN studies AS s ON s.study_id = r.study_id;
+
+CREATE VIEW hpo_curves AS
+SELECT s.study_name AS study, t.number, i.step AS meta_iteration,
+    CASE CAST(i.intermediate_value_type AS TEXT)
+        WHEN 'INF_POS' THEN 9e999 WHEN 'INF_NEG' THEN -9e999 ELSE i.intermediate_value END AS value,
+    r.sem, r.seconds, t.study_id, t.trial_id
+FROM trial_intermediate_values AS i
+JOIN trials AS t ON t.trial_id = i.trial_id
+JOIN studies AS s ON s.study_id = t.study_id
+LEFT JOIN hpo_report AS r ON r.trial_id = i.trial_id AND r.meta_iteration = i.step;
+
+CREATE VIEW hpo_adaptation_curves AS
+SELECT s.study_name AS study, t.number, a.split, a.inner_step, a.loss, a.loss_sem,
+    a.accuracy, a.accuracy_sem, a.tasks, t.study_id, t.trial_id
+FROM hpo_adaptation AS a
+JOIN trials AS t ON t.trial_id = a.trial_id
+JOIN studies AS s ON s.study_id = t.study_id;
+
+CREATE VIEW hpo_workers AS
+SELECT w.worker_id, w.host, w.pid, w.device, s.study_name AS study, t.number,
+    strftime('%Y-%m-%dT%H:%M:%fZ', w.last_seen, 'unixepoch') AS last_seen_at, ((julianday('now') - 2440587.5) * 86400.0) - w.last_seen AS silent_seconds
+FROM hpo_worker AS w
+LEFT JOIN trials AS t ON t.trial_id = w.trial_id
+LEFT JOIN studies AS s ON s.study_id = t.study_id;

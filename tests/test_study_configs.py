@@ -1,0 +1,46 @@
+"""Every study config in the repository runs, shortened: a few tasks, two meta-iterations, two trials."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hpo.config import StudyConfig, load_study_config
+from tests.end_to_end.support import Hpo
+
+CONFIGS = sorted(Path(__file__).parent.parent.joinpath("study_configs").glob("*.yaml"))
+SHORT = {
+    "training": {"meta_batch": 2, "meta_iterations": 2, "eval_tasks": 4, "eval_every": 1},
+    "stop": {"trials": 2},
+    "pruner": {"min_iterations": 1},
+    "execution": {"devices": "cpu", "slots_per_device": 1},
+}
+
+
+def test_there_are_configs() -> None:
+    assert len(CONFIGS) >= 4
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_opens_with_what_it_is(path: Path) -> None:
+    first = path.read_text().splitlines()[0]
+    assert first.startswith(f"# study_configs/{path.name}: ")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_runs(path: Path, tmp_path: Path) -> None:
+    config = load_study_config(path)
+    if config.tasks.kind == "language_id":
+        pytest.importorskip("wordfreq", reason="language_id needs the text extra")
+    raw = config.to_dict()
+    shortened = {**raw, **{section: {**raw[section], **changes} for section, changes in SHORT.items()}}
+    assert StudyConfig.from_dict(shortened).search == config.search
+    short = tmp_path / path.name
+    short.write_text(yaml.safe_dump(shortened))
+    hpo = Hpo(tmp_path, f"sqlite:///{tmp_path / 'hpo.db'}")
+    hpo("launch", str(short))
+    rows = json.loads(hpo("best", config.name, "--top", "2", "--format", "json"))
+    assert len(rows) >= 1

@@ -73,7 +73,8 @@ def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: D
     if changes:
         store.update_study_config(database, study_id, new.meaning(), new.hash)
         store.widen_choices(database, study_id, _choices(new))
-    store.set_status(database, study_id, "running")
+    done = queries.count_trials(database, study_id).ended >= new.stop.trials
+    store.set_status(database, study_id, "done" if done else "running")
 
 
 def _choices(config: StudyConfig) -> dict[str, list[bool | int | float | str]]:
@@ -139,6 +140,7 @@ class Study:
             while self.trials_begun() < self.config.stop.trials:
                 if (lease := self._begin(self.optuna_study.ask(), worker_id, host, device)) is not None:
                     return lease
+            self._end_if_done()
         return None
 
     def _continue(self, abandoned: store.Abandoned, worker_id: str, host: str, device: str) -> Lease | None:
@@ -222,9 +224,12 @@ class Study:
     def finish(self, lease: Lease, outcome: TrialOutcome) -> None:
         """Records how the trial ended, and whether the study is done. Raises LeaseLost."""
         store.finish(self.database, lease.trial_id, lease.token, outcome)
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
         if not self.is_done():
             return
-        self.prepare()
+        self.prepare()  # a last fit, for the posterior means of the last trials
         self._save_posterior_means()
         store.set_status(self.database, self.study_id, "done")
 

@@ -63,7 +63,8 @@ def _run(config: StudyConfig, database: Database, url: str, slots: list[SlotPlan
 
     study, watch = create_or_resume(config, database), Watch(database, config)
     if study.is_done():
-        _already_done(study)
+        ended = f"all its {config.stop.trials} trials have ended"
+        click.echo(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
         return print_summary(watch.look(), database, url, as_json)
     executor = LocalExecutor(config.name, url, slots, study.folder(home()) / "logs")
     with Interrupt() as interrupt, display() as shown:
@@ -73,14 +74,6 @@ def _run(config: StudyConfig, database: Database, url: str, slots: list[SlotPlan
         click.echo("stopped; nothing is lost: the same command goes on where it stands", err=True)
         return INTERRUPTED
     return print_summary(last, database, url, as_json)
-
-
-def _already_done(study: Study) -> None:
-    from hpo.results import store
-
-    store.set_status(study.database, study.study_id, "done")  # asking to go on has set it to running
-    ended = f"all its {study.config.stop.trials} trials have ended"
-    click.echo(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
 
 
 def _opening(study: Study, slots: list[SlotPlan]) -> str:

@@ -1,4 +1,4 @@
-"""Embedding (tokens only), stacked recurrent layers, linear head on the output at the last valid step.
+"""Embedding (tokens only), stacked recurrent layers, linear head on the last output or on the mean of all.
 
 Parameters are a flat dict: embedding (vocabulary, embedding_size), cell0.w_ih, ..., cell1.w_ih, ..., head.weight
 (outputs, H), head.bias (outputs,). ``init`` gives them without a task axis, ``forward`` takes them with one in front.
@@ -15,7 +15,7 @@ from torch import Tensor
 from hpo.config.model import ModelConfig
 from hpo.meta.cells import Cell, Params, cell_of
 from hpo.meta.cells.base import affine, uniform
-from hpo.meta.packing import pack
+from hpo.meta.packing import Packing, pack
 from hpo.meta.tasks.base import Classes, Episode, Features, TaskFamily, Tokens, Values
 
 
@@ -23,14 +23,12 @@ from hpo.meta.tasks.base import Classes, Episode, Features, TaskFamily, Tokens, 
 class Sequences:
     """An episode's inputs, packed once for several forward passes.
 
-    rows    (tasks, packed) tokens or (tasks, packed, features)
-    sizes   examples at each step
-    last    (tasks, examples) the row of an example's last valid step
+    rows      (tasks, packed) tokens or (tasks, packed, features)
+    packing   where the rows come from
     """
 
     rows: Tensor
-    sizes: tuple[int, ...]
-    last: Tensor
+    packing: Packing
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Network:
         steps = episode.inputs.flatten(1, 2)  # (tasks, examples * time[, features])
         packing = pack(episode.lengths, episode.inputs.shape[2])
         index = packing.source if steps.ndim == 2 else packing.source.unsqueeze(2).expand(-1, -1, steps.shape[2])
-        return Sequences(steps.gather(1, index), packing.sizes, packing.last)
+        return Sequences(steps.gather(1, index), packing)
 
     def forward(self, params: Params, sequences: Sequences) -> Tensor:
         """Predictions (tasks, examples, outputs), examples in the episode's order; logits for classes."""
@@ -86,9 +84,8 @@ class Network:
         for layer in range(self.config.layers):
             own = _layer(params, layer)
             projected = self._project_inputs(params, outputs) if layer == 0 else self.cell.project(own, outputs)
-            outputs, _ = self.cell.scan(own, projected, sequences.sizes, None)  # (tasks, packed, H)
-        last = sequences.last.unsqueeze(2).expand(-1, -1, outputs.shape[2])
-        return affine(outputs.gather(1, last), params["head.weight"], params["head.bias"])
+            outputs, _ = self.cell.scan(own, projected, sequences.packing.sizes, None)  # (tasks, packed, H)
+        return affine(self._read_out(outputs, sequences.packing), params["head.weight"], params["head.bias"])
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy or mean squared error, averaged over each task's examples: (tasks,)."""
@@ -103,6 +100,15 @@ class Network:
         if isinstance(self.output, Values):
             return Metrics(loss, None)
         return Metrics(loss, (predictions.argmax(dim=2) == targets).to(loss.dtype).mean(dim=1))
+
+    def _read_out(self, outputs: Tensor, packing: Packing) -> Tensor:
+        """What the head reads of outputs (tasks, packed, H): (tasks, examples, H)."""
+        tasks, _, hidden = outputs.shape
+        if self.config.readout == "last":
+            return outputs.gather(1, packing.last.unsqueeze(2).expand(-1, -1, hidden))
+        shares = outputs * packing.share.to(outputs.dtype).unsqueeze(2)
+        sums = outputs.new_zeros(tasks, packing.last.shape[1], hidden)
+        return sums.scatter_add(1, packing.example.unsqueeze(2).expand(-1, -1, hidden), shares)
 
     def _project_inputs(self, params: Params, rows: Tensor) -> Tensor:
         first = _layer(params, 0)

@@ -18,11 +18,15 @@ class Packing:
 
     sizes   examples at each step, never growing; packed = sum(sizes)
     source  (tasks, packed) which of the examples * time input steps stands in a row
+    example (tasks, packed) which example a row belongs to
+    share   (tasks, packed) 1 / length of a row's example, 0 where the row is padding: weights of a mean over valid steps
     last    (tasks, examples) the row of an example's last valid step
     """
 
     sizes: tuple[int, ...]
     source: Tensor
+    example: Tensor
+    share: Tensor
     last: Tensor
 
 
@@ -36,8 +40,11 @@ def pack(lengths: Tensor, time: int) -> Packing:
         order = torch.arange(examples, device=lengths.device).expand(tasks, examples)
         sizes = (examples,) * time
     source = torch.cat([order[:, :size] * time + step for step, size in enumerate(sizes)], dim=1)
+    example, step = source // time, source % time
+    length = lengths.gather(1, example)  # (tasks, packed)
+    share = torch.where(step < length, 1.0 / length.double(), 0.0)
     starts = torch.tensor((0, *sizes[:-1]), device=lengths.device).cumsum(0)
-    return Packing(sizes, source, starts[lengths - 1] + order.argsort(dim=1))
+    return Packing(sizes, source, example, share, starts[lengths - 1] + order.argsort(dim=1))
 
 
 def _sizes(lengths: Tensor, time: int) -> tuple[int, ...]:

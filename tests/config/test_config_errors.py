@@ -33,7 +33,7 @@ def refused(tmp_path: Path, text: str | bytes) -> list[str]:
     return [line.removeprefix(f"{path}:") for line in message.splitlines()]
 
 
-SECTION_KEYS = "cell, hidden_size, layers, embedding_size, nonlinearity"
+SECTION_KEYS = "cell, hidden_size, layers, embedding_size, readout, nonlinearity"
 SINGLE = {
     "misspelt top-level key": (BASE + "smapler: {}", "4: smapler: unknown key 'smapler'; did you mean 'sampler'?"),
     "missing name": (BASE.replace("name: q", ""), "1: the key 'name' is missing"),

@@ -32,9 +32,13 @@ def predict(network: Network, params: list[Params], episode: Episode) -> torch.T
 
 @pytest.mark.parametrize("kind", ["toy_tasks:Prevailing", "toy_tasks:Lines"])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_equals_torch_nn_on_single_unpadded_sequences(trial_config: Make, kind: str, cell: str, layers: int) -> None:
-    config = trial_config(kind, model__cell=cell, model__layers=layers, model__nonlinearity="relu")
+@pytest.mark.parametrize(("layers", "readout"), [(1, "last"), (1, "mean"), (2, "last"), (2, "mean")])
+def test_equals_torch_nn_on_single_unpadded_sequences(
+    trial_config: Make, kind: str, cell: str, layers: int, readout: str
+) -> None:
+    config = trial_config(
+        kind, model__cell=cell, model__layers=layers, model__nonlinearity="relu", model__readout=readout
+    )
     network, params, episode = set_up(config)
     predictions = predict(network, params, episode)
     losses = network.loss(predictions, episode.targets)
@@ -45,9 +49,10 @@ def test_equals_torch_nn_on_single_unpadded_sequences(trial_config: Make, kind: 
         torch.testing.assert_close(losses[task], model.loss(episode, task), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("readout", ["last", "mean"])
 @pytest.mark.parametrize("kind", ["toy_tasks:Prevailing", "toy_tasks:Lines"])
-def test_padding_changes_nothing(trial_config: Make, kind: str) -> None:
-    network, params, episode = set_up(trial_config(kind))
+def test_padding_changes_nothing(trial_config: Make, kind: str, readout: str) -> None:
+    network, params, episode = set_up(trial_config(kind, model__readout=readout))
     padding = torch.ones_like(episode.inputs[:, :, :3])
     longer = dataclasses.replace(episode, inputs=torch.cat([episode.inputs, padding], dim=2))
     assert torch.equal(predict(network, params, longer), predict(network, params, episode))

@@ -22,6 +22,7 @@ class Reference(nn.Module):
     def __init__(self, network: Network, meta: Params) -> None:
         super().__init__()
         config = network.config
+        self.readout = config.readout
         tokens = isinstance(network.input, Tokens)
         self.embedding = nn.Embedding(network.input.vocabulary, config.embedding_size) if tokens else nn.Identity()
         options = {"nonlinearity": config.nonlinearity} if config.cell == "rnn" else {}
@@ -33,8 +34,9 @@ class Reference(nn.Module):
         self.load_state_dict({torch_name(name): tensor for name, tensor in meta.items()})
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        last = [self.cells(self.embedding(x[None, :n]))[0][0, -1] for x, n in zip(inputs, lengths, strict=True)]
-        return self.head(torch.stack(last))
+        outputs = [self.cells(self.embedding(x[None, :n]))[0][0] for x, n in zip(inputs, lengths, strict=True)]
+        read = [each[-1] if self.readout == "last" else each.mean(dim=0) for each in outputs]
+        return self.head(torch.stack(read))
 
     def loss(self, episode: Episode, task: int) -> Tensor:
         predictions = self(episode.inputs[task], episode.lengths[task])

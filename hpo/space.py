@@ -38,13 +38,13 @@ class Interval:
 
     def position(self, value: float) -> float:
         """Coordinate of a value between the bounds."""
-        if self.low == self.high:
-            return 0.5
         value, low, high = map(math.log, (value, self.low, self.high)) if self.log else (value, self.low, self.high)
-        return (value - low) / (high - low)
+        return 0.5 if low == high else (value - low) / (high - low)  # logarithms of different bounds may be equal
 
     def value(self, u: float) -> float:
         """Inverse of :meth:`position`; rounding never leaves the bounds."""
+        if u in (0.0, 1.0):  # a search often ends at a bound, and exp(log(0.03)) is 0.029999999999999995
+            return self.high if u else self.low
         low, high = map(math.log, (self.low, self.high)) if self.log else (self.low, self.high)
         value = low + u * (high - low)
         return min(max(math.exp(value) if self.log else value, self.low), self.high)

@@ -14,8 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import hypothesis
 import psycopg
 import pytest
+
+# No deadline for one example: a machine that is busy is not a failure.
+hypothesis.settings.register_profile("hpo", deadline=None)
+hypothesis.settings.load_profile("hpo")
 
 PASSWORD = "p:w/d@9{x}%"  # everything that a careless mask would let through
 

@@ -1,4 +1,4 @@
-"""Every study config in the repository runs, shortened: a few tasks, two meta-iterations, two trials."""
+"""Every study config in the repository runs, shortened: a few tasks, one meta-iteration, two trials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.end_to_end.support import Hpo
 
 CONFIGS = sorted(Path(__file__).parent.parent.joinpath("study_configs").glob("*.yaml"))
 SHORT = {
-    "training": {"meta_batch": 2, "meta_iterations": 2, "eval_tasks": 4, "eval_every": 1},
+    "training": {"meta_batch": 2, "meta_iterations": 1, "eval_tasks": 4, "eval_every": 1},
     "stop": {"trials": 2},
     "pruner": {"min_iterations": 1},
     "execution": {"devices": "cpu", "slots_per_device": 1},

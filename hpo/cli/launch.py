@@ -10,6 +10,7 @@ import click
 from hpo.cli.options import examples, home, json_option, storage_option, storage_url
 from hpo.cli.preflight import require_packages
 from hpo.config import StudyConfig, load_study_config
+from hpo.errors import StorageError
 from hpo.executors import devices
 from hpo.executors.devices import SlotPlan
 
@@ -73,7 +74,18 @@ def _run(config: StudyConfig, database: Database, url: str, slots: list[SlotPlan
     if interrupt.asked:
         click.echo("stopped; nothing is lost: the same command goes on where it stands", err=True)
         return INTERRUPTED
+    _write_notes(study)
     return print_summary(last, database, url, as_json)
+
+
+def _write_notes(study: Study) -> None:
+    """So that the dashboard has them, whoever serves it; the results are safe without."""
+    from hpo.report.dashboard_sync import sync
+
+    try:
+        sync(study.database, study.study_id)
+    except StorageError as error:
+        click.echo(f"the dashboard's notes were not written, hpo dashboard will: {error}", err=True)
 
 
 def _opening(study: Study, slots: list[SlotPlan]) -> str:

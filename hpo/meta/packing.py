@@ -19,7 +19,7 @@ class Packing:
     sizes   examples at each step, never growing; packed = sum(sizes)
     source  (tasks, packed) which of the examples * time input steps stands in a row
     example (tasks, packed) which example a row belongs to
-    share   (tasks, packed) 1 / length of a row's example, 0 where the row is padding: weights of a mean over valid steps
+    share   (tasks, packed) a row's weight in the mean over its example's valid steps, 0 for padding
     last    (tasks, examples) the row of an example's last valid step
     """
 

@@ -10,7 +10,8 @@ With trials running, improvement is what x adds to them:
     log E_{f_P}[ EI(x | f_P, min(z*, min f_P)) ]
 
 This is the joint q-EI of {x} and P less the part that does not depend on x (tested against a Monte Carlo estimate of
-it), but the expectation over f(x) is exact and only f_P is sampled: smooth in x, and the cost is that of one posterior. LogEI: Ament et al. 2023 (arXiv:2310.20708), eq. 9.
+it), but the expectation over f(x) is exact and only f_P is sampled: smooth in x, and the cost is that of one posterior.
+LogEI: Ament et al. 2023 (arXiv:2310.20708), eq. 9.
 """
 
 from __future__ import annotations

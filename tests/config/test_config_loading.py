@@ -16,7 +16,7 @@ QUICKSTART = Path(__file__).parents[2] / "study_configs" / "quickstart.yaml"
 def test_the_quickstart_is_read_as_it_is_written() -> None:
     config = load_study_config(QUICKSTART)
     assert config.name == "quickstart"
-    assert config.model.hidden_size == 64
+    assert config.model.hidden_size == 32
     assert config.learner.inner_lr == 0.1  # type: ignore[attr-defined]
     assert list(config.search) == [
         "model.hidden_size", "learner.inner_lr", "training.outer_lr", "learner.inner_steps",

@@ -168,6 +168,7 @@ def test_the_example_in_the_documentation_is_a_family(tmp_path: Path, monkeypatc
     (tmp_path / "my_tasks.py").write_text(textwrap.dedent(example))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.delitem(sys.modules, "my_tasks", raising=False)  # of another test
     kind = "my_tasks:Walks"
     family = task_family(load_class(kind).Config(kind=kind, time=30, shots=2))  # type: ignore[attr-defined]
     monkeypatch.delitem(sys.modules, "my_tasks")

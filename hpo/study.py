@@ -10,6 +10,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -30,13 +31,14 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 @dataclass(frozen=True)
 class Lease:
-    """One trial that this worker alone may train and write."""
+    """One trial that this worker alone may train and write; ``fresh``: nobody has trained it before."""
 
     trial_id: int
     number: int
     token: int
     attempts: int
     config: TrialConfig
+    fresh: bool = False
 
 
 def create_or_resume(config: StudyConfig, database: Database) -> Study:
@@ -55,12 +57,6 @@ def create_or_resume(config: StudyConfig, database: Database) -> Study:
         return Study(database, study_id, config)
     _take_changes(existing.study_id, StudyConfig.from_dict(existing.config), config, database)
     return Study(database, existing.study_id, config)
-
-
-def open_study(database: Database, name: str) -> Study:
-    """An existing study; raises StudyNotFound."""
-    row = queries.study(database, name)
-    return Study(database, row.study_id, StudyConfig.from_dict(row.config))
 
 
 def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: Database) -> None:
@@ -102,6 +98,11 @@ class Study:
         self.config = config
         self.space = Space.from_search(config.search, config.fixed_values())
         self._worker_seed = worker_seed
+
+    @classmethod
+    def of(cls, database: Database, row: queries.StudyRow, worker_seed: int = 0) -> Self:
+        """A study that is in the database; workers differ in their seeds."""
+        return cls(database, row.study_id, StudyConfig.from_dict(row.config), worker_seed)
 
     @property
     def name(self) -> str:
@@ -176,7 +177,7 @@ class Study:
             )
         except LeaseLost:  # let go a moment ago, and given to us by Optuna's queue: the next look continues it
             return None
-        lease = Lease(trial._trial_id, trial.number, token, 1, config)
+        lease = Lease(trial._trial_id, trial.number, token, 1, config, fresh=True)
         if refusal is None:
             return lease
         self.finish(lease, TrialOutcome(outcome=Outcome.ERROR, reason=refusal))
@@ -198,9 +199,9 @@ class Study:
             return self.config.trial_config({}), str(invalid)
 
     def spec(self, lease: Lease, device: str, threads: int, folder: Path) -> TrialSpec:
-        """What the runner needs; a first attempt starts from an empty checkpoint folder."""
+        """What the runner needs. A fresh trial finds no checkpoint, not even one of a database that is gone."""
         checkpoints = folder / f"trial-{lease.trial_id}"
-        if lease.attempts == 1:
+        if lease.fresh:
             shutil.rmtree(checkpoints, ignore_errors=True)
         checkpoints.mkdir(parents=True, exist_ok=True)
         return TrialSpec(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.cli.options import examples, home, json_option, storage_option, storage_url
-from hpo.cli.preflight import require_packages
+from hpo.cli.preflight import require_packages, require_search
 from hpo.config import StudyConfig, load_study_config
 from hpo.errors import StorageError
 from hpo.executors import devices
@@ -35,6 +35,7 @@ def launch(config: Path, trials: int | None, storage: str | None, as_json: bool)
     Progress goes to standard error. Ctrl-C checkpoints the running trials and lets them go; the same command goes on.
     """
     study_config = _load(config, trials)
+    require_search(study_config, config)
     require_packages(study_config)
     execution = study_config.execution
     slots = devices.plan_slots(devices.choose(execution.devices), execution.slots_per_device)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from hpo.config import StudyConfig
 from hpo.errors import LeaseLost
 from hpo.results import queries, store
 from hpo.results.engine import Database
@@ -27,10 +26,10 @@ IDLE_S = 1.0  # between two looks for work
 class Worker:
     """One slot's worker. ``run`` returns when no study has work left, or after SIGINT or SIGTERM."""
 
-    def __init__(self, database: Database, slot: Slot, folder: Path, study_name: str | None = None) -> None:
+    def __init__(self, database: Database, slot: Slot, home: Path, study_name: str | None = None) -> None:
         self._database = database
         self._slot = slot
-        self._folder = folder
+        self._home = home
         self._study_name = study_name
         self._runner = RunnerProcess(slot)
         self._stop = StopRequest()
@@ -67,9 +66,8 @@ class Worker:
     def _study(self, row: queries.StudyRow) -> Study:
         known = self._studies.get(row.study_id)
         if known is None or known[0] != row.config_hash:
-            config = StudyConfig.from_dict(row.config)
             seed = int(self._slot.worker_id[:8], 16) >> 1
-            known = self._studies[row.study_id] = (row.config_hash, Study(self._database, row.study_id, config, seed))
+            known = self._studies[row.study_id] = (row.config_hash, Study.of(self._database, row, seed))
         return known[1]
 
     def _train_one(self, study: Study) -> bool:
@@ -81,7 +79,8 @@ class Worker:
         _log.info("trial %d of %s, attempt %d", lease.number, study.name, lease.attempts)
         try:
             with LeaseKeeper(lambda: self._renew(study, lease), study.config.execution.lease_s / 3) as keeper:
-                Training(study, lease, self._runner, slot, keeper, self._stop).run(study.folder(self._folder))
+                spec = study.spec(lease, slot.torch_device, slot.threads, study.folder(self._home))
+                Training(study, lease, spec, self._runner, keeper, self._stop).run()
         except LeaseLost:
             _log.warning("trial %d of %s was taken over; this worker's run is discarded", lease.number, study.name)
             self._runner.kill()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from hpo.errors import LeaseLost
 from hpo.protocol import Checkpointed, Event, Finished, Prune, Reported, Stop, Stopped, Train
-from hpo.records import Outcome, TrialOutcome
+from hpo.records import Outcome, TrialOutcome, TrialSpec
 from hpo.study import Lease, Study
 from hpo.worker.lease_keeper import LeaseKeeper
 from hpo.worker.patience import patiently
 from hpo.worker.runner_process import RunnerDied, RunnerProcess
-from hpo.worker.slot import Slot
 from hpo.worker.stop_request import StopRequest
 
 _T = TypeVar("_T")
@@ -33,25 +32,24 @@ class Training:
         self,
         study: Study,
         lease: Lease,
+        spec: TrialSpec,
         runner: RunnerProcess,
-        slot: Slot,
         keeper: LeaseKeeper,
         stop: StopRequest,
     ) -> None:
         self._study = study
         self._lease = lease
+        self._spec = spec
         self._runner = runner
-        self._slot = slot
         self._keeper = keeper
         self._stop = stop
         self._stop_sent_at: float | None = None
         self._status_read_at = time.monotonic()
 
-    def run(self, folder: Path) -> None:
+    def run(self) -> None:
         """Until the trial is recorded or let go. Raises LeaseLost where another worker has taken over."""
-        spec = self._study.spec(self._lease, self._slot.torch_device, self._slot.threads, folder)
         self._runner.start()
-        self._runner.send(Train(spec=spec))
+        self._runner.send(Train(spec=self._spec))
         preparation = self._prepare_next()
         try:
             while not self._step():
@@ -63,7 +61,7 @@ class Training:
 
     def _prepare_next(self) -> threading.Thread:
         """The next suggestion, computed while a GPU trains; on the CPU it would take the cores that train."""
-        prepare: Callable[[], None] = self._study.prepare if self._slot.torch_device == "cuda" else lambda: None
+        prepare: Callable[[], None] = self._study.prepare if self._spec.device == "cuda" else lambda: None
         thread = threading.Thread(target=prepare, name="prepare-suggestion", daemon=True)
         thread.start()
         return thread
@@ -85,7 +83,7 @@ class Training:
                 if self._write(lambda: self._study.report(self._lease, report)):
                     self._runner.send(Prune(trial_id=self._lease.trial_id))
             case Finished(outcome=outcome):
-                self._write(lambda: self._study.finish(self._lease, outcome))
+                self._finish(outcome)
                 return True
             case Checkpointed(path=path):
                 self._write(lambda: self._study.record_checkpoint(self._lease, path))
@@ -120,8 +118,13 @@ class Training:
         if attempts < allowed:
             self._write(lambda: self._study.release(self._lease, interrupted=False))
             return
-        lost = TrialOutcome(outcome=Outcome.LOST, reason=f"given up after {attempts} attempts: {death}")
-        self._write(lambda: self._study.finish(self._lease, lost))
+        self._finish(TrialOutcome(outcome=Outcome.LOST, reason=f"given up after {attempts} attempts: {death}"))
+
+    def _finish(self, outcome: TrialOutcome) -> None:
+        """Records the outcome; only a trial that was trained to its end keeps its checkpoint."""
+        self._write(lambda: self._study.finish(self._lease, outcome))
+        if outcome.outcome is not Outcome.OK and self._spec.checkpoint_dir is not None:
+            shutil.rmtree(self._spec.checkpoint_dir, ignore_errors=True)
 
     def _write(self, call: Callable[[], _T]) -> _T:
         return patiently(call, give_up=lambda: self._stop.asked)

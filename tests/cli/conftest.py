@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from hpo.cli.main import cli
 from hpo.config import StudyConfig
 from hpo.records import AdaptationCurve, CurvePoint, Estimate, Outcome, Report, TrialOutcome
-from hpo.results import store
+from hpo.results import queries, store
 from hpo.results.engine import Database, connect
-from hpo.study import Study, create_or_resume, open_study
+from hpo.study import Study, create_or_resume
 
 RAW: dict[str, Any] = {
     "name": "lab [bold]",  # markup characters: they are to be shown as they are
@@ -138,7 +138,7 @@ OUTCOMES = (
 @pytest.fixture
 def study(database: Database) -> Study:
     """Trials 0 and 1 ok, of which 0 is the likely and 1 the luckiest best; 2 pruned, 3 diverged, 4 running."""
-    return open_study(database, RAW["name"])
+    return Study.of(database, queries.study(database, RAW["name"]))
 
 
 def make_lab(database: Database) -> None:

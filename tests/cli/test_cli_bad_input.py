@@ -79,6 +79,13 @@ def test_a_missing_extra(verb: str, run: Run, write: Write, monkeypatch: pytest.
     assert listing(Path.cwd()) == before
 
 
+def test_a_study_that_searches_nothing(run: Run, write: Write) -> None:
+    path = write(search={})
+    before = listing(Path.cwd())
+    assert "there is nothing to search" in run("launch", str(path), code=2).stderr
+    assert listing(Path.cwd()) == before
+
+
 @pytest.mark.parametrize("wish", ["cuda", ["cuda:0"], ["cpu", "cuda:7"]])
 def test_a_gpu_that_is_not_there(wish: object, run: Run, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "gpus", lambda: [])

@@ -184,10 +184,10 @@ class OneWorker(FakeExecutor):
     def tend(self) -> None:
         from hpo.records import TrialOutcome
         from hpo.results.engine import connect
-        from hpo.study import open_study
+        from hpo.study import Study
 
         with connect("sqlite:///hpo.db") as database:
-            study = open_study(database, self.name)
+            study = Study.of(database, queries.study(database, self.name))
             while (lease := study.lease_trial("w", "host", "cpu")) is not None:
                 objective = Estimate(mean=1.0 + lease.number, sem=0.1)
                 study.finish(lease, TrialOutcome(outcome=Outcome.OK, objective=objective, seconds=2.0))

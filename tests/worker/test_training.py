@@ -13,7 +13,6 @@ from hpo.records import Estimate, Outcome, Record, Report, TrialOutcome, TrialSp
 from hpo.study import Lease
 from hpo.worker import training
 from hpo.worker.runner_process import RunnerDied
-from hpo.worker.slot import Slot
 from hpo.worker.stop_request import StopRequest
 from hpo.worker.training import Training
 
@@ -53,9 +52,6 @@ class MemoryStudy:
         self._prune = prune
         self._running = running
 
-    def spec(self, lease: Lease, device: str, threads: int, folder: Path) -> TrialSpec:
-        return TrialSpec(trial_id=lease.trial_id, number=lease.number, config={}, device=device, threads=threads)
-
     def report(self, lease: Lease, report: Report) -> bool:
         self.reports.append(report)
         return self._prune
@@ -74,13 +70,20 @@ class MemoryStudy:
 
 
 def train(
-    study: MemoryStudy, runner: ScriptedRunner, *, attempts: int = 1, lost: bool = False, stop: bool = False
+    study: MemoryStudy,
+    runner: ScriptedRunner,
+    *,
+    attempts: int = 1,
+    lost: bool = False,
+    stop: bool = False,
+    checkpoint_dir: str | None = None,
 ) -> None:
     lease = Lease(trial_id=7, number=3, token=1, attempts=attempts, config=None)  # type: ignore[arg-type]
     request = StopRequest()
     request.asked = stop
-    pieces: Any = (study, lease, runner, Slot("cpu", 1), SimpleNamespace(lost=lost), request)
-    Training(*pieces).run(Path("unused"))
+    spec = TrialSpec(trial_id=7, number=3, config={}, device="cpu", threads=1, checkpoint_dir=checkpoint_dir)
+    pieces: Any = (study, lease, spec, runner, SimpleNamespace(lost=lost), request)
+    Training(*pieces).run()
 
 
 def test_reports_and_the_result_reach_the_study() -> None:
@@ -160,3 +163,13 @@ def test_a_lost_lease_ends_the_training_without_a_word_to_the_study() -> None:
     with pytest.raises(LeaseLost):
         train(study, ScriptedRunner([Finished(trial_id=7, outcome=OK)]), lost=True)
     assert (study.released, study.outcomes) == (0, [])
+
+
+@pytest.mark.parametrize(("outcome", "kept"), [(OK, True), (TrialOutcome(outcome=Outcome.PRUNED), False)])
+def test_only_a_trial_trained_to_its_end_keeps_its_checkpoint(
+    tmp_path: Path, outcome: TrialOutcome, kept: bool
+) -> None:
+    folder = tmp_path / "trial-7"
+    folder.mkdir()
+    train(MemoryStudy(), ScriptedRunner([Finished(trial_id=7, outcome=outcome)]), checkpoint_dir=str(folder))
+    assert folder.exists() is kept

@@ -68,6 +68,7 @@ def _columns(outcome: TrialOutcome, objective: Estimate | None, token: int) -> d
         "seconds": outcome.seconds,
         "peak_memory_bytes": outcome.peak_memory_bytes,
         "token": token,
+        **({} if outcome.outcome is Outcome.OK else {"checkpoint_uri": None}),  # it is not kept
     }
 
 

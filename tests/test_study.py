@@ -1,0 +1,143 @@
+"""A study's life on a real database, without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo import study
+from hpo.config import StudyConfig
+from hpo.errors import LeaseLost, StudyConflict
+from hpo.records import Estimate, Outcome, Report, TrialOutcome
+from hpo.results import queries
+from hpo.results.engine import Database, connect
+from tests.end_to_end.support import CONFIG
+
+
+def config(**sections: dict[str, Any]) -> StudyConfig:
+    return StudyConfig.from_dict({**CONFIG, "sampler": {"kind": "random"}, **sections})
+
+
+def ok(value: float) -> TrialOutcome:
+    return TrialOutcome(outcome=Outcome.OK, objective=Estimate(mean=value, sem=0.1))
+
+
+@pytest.fixture
+def database(storage_url: str) -> Any:
+    with connect(storage_url, create=True) as opened:
+        yield opened
+
+
+def lease(running: study.Study, worker: str = "a") -> study.Lease:
+    leased = running.lease_trial(worker, "host", "cpu")
+    assert leased is not None
+    return leased
+
+
+def test_exactly_as_many_trials_as_asked_for(database: Database) -> None:
+    running = study.create_or_resume(config(stop={"trials": 3}), database)
+    leases = [lease(running) for _ in range(3)]
+    assert running.lease_trial("b", "host", "cpu") is None
+    for number, leased in enumerate(leases):
+        assert leased.number == number
+        running.finish(leased, ok(float(number)))
+    assert queries.study(database, "small").status == "done"
+    assert queries.best(database, "small")[0].number == 0
+
+
+def test_a_trial_that_was_let_go_is_not_running_and_comes_back_under_its_number(database: Database) -> None:
+    running = study.create_or_resume(config(stop={"trials": 1}), database)
+    first = lease(running)
+    running.release(first, interrupted=True)
+    counts = queries.count_trials(database, running.study_id)
+    assert (counts.running, counts.let_go, counts.begun) == (0, 1, 1)
+    again = lease(running, "b")
+    assert (again.number, again.config, again.attempts) == (first.number, first.config, 1)
+    with pytest.raises(LeaseLost):
+        running.finish(first, ok(0.0))
+    running.finish(again, ok(1.0))
+    assert [row.value for row in queries.study_trials(database, "small")] == [1.0]
+
+
+def test_its_checkpoint_is_kept_and_a_stale_one_is_not(database: Database, tmp_path: Path) -> None:
+    running = study.create_or_resume(config(), database)
+    folder = running.folder(tmp_path)
+    stale = folder / "trial-1" / "checkpoint.safetensors"  # of a database of the same name that was deleted
+    stale.parent.mkdir(parents=True)
+    stale.write_text("old")
+    first = lease(running)
+    running.spec(first, "cpu", 1, folder)
+    assert not stale.exists()
+    stale.write_text("mine")
+    running.release(first, interrupted=True)
+    running.spec(lease(running), "cpu", 1, folder)
+    assert stale.read_text() == "mine"
+
+
+def test_after_the_last_attempt_it_is_lost_and_the_next_one_begins(database: Database) -> None:
+    running = study.create_or_resume(config(execution={"max_attempts": 2, "lease_s": 60.0}), database)
+    for attempt in (1, 2):
+        leased = lease(running)
+        assert (leased.number, leased.attempts) == (0, attempt)
+        running.release(leased, interrupted=False)
+    assert lease(running).number == 1
+    lost = queries.trial(database, "small", 0).trial
+    assert (lost.outcome, lost.reason) == ("lost", "given up after 2 attempts: each time the worker died")
+
+
+def test_a_trial_whose_worker_died_while_asking_is_completed(database: Database) -> None:
+    running = study.create_or_resume(config(stop={"trials": 1}), database)
+    orphan = running.optuna_study.ask()
+    orphan.suggest_float("learner.inner_lr", 0.001, 0.5, log=True)
+    leased = lease(running)
+    assert leased.number == orphan.number
+    assert leased.config.learner.inner_lr == orphan.params["learner.inner_lr"]  # type: ignore[attr-defined]
+
+
+def test_the_pruner_ends_the_worse_of_two(database: Database) -> None:
+    pruner = {"kind": "asha", "min_iterations": 2, "reduction_factor": 2}
+    running = study.create_or_resume(config(pruner=pruner), database)
+    better, worse = lease(running), lease(running)
+
+    def report(value: float, meta_iteration: int) -> Report:
+        return Report(meta_iteration=meta_iteration, objective=Estimate(mean=value, sem=0.1), seconds=1.0)
+
+    assert running.report(better, report(1.0, 2)) is False
+    assert running.report(worse, report(2.0, 2)) is True
+    assert running.report(worse, report(2.0, 6)) is False  # it has been trained to its end
+
+
+def test_another_config_is_refused_and_changes_nothing(database: Database) -> None:
+    study.create_or_resume(config(), database)
+    with pytest.raises(StudyConflict, match=r"model.hidden_size: was 4, is now 5"):
+        study.create_or_resume(config(model={"cell": "lstm", "hidden_size": 5}), database)
+    assert queries.study(database, "small").config_hash == config().hash
+
+
+def test_more_trials_and_new_choices_are_taken_by_a_running_study(database: Database) -> None:
+    running = study.create_or_resume(config(stop={"trials": 1}), database)
+    running.finish(lease(running), ok(1.0))
+    assert queries.study(database, "small").status == "done"
+    search = {**CONFIG["search"], "model.cell": {"type": "categorical", "choices": ["lstm", "gru", "rnn"]}}
+    longer = study.create_or_resume(config(stop={"trials": 30}, search=search), database)
+    assert queries.study(database, "small").status == "running"
+    for value in range(29):
+        longer.finish(lease(longer), ok(float(value)))
+    assert queries.study(database, "small").status == "done"
+
+
+def test_posterior_means_are_recorded(database: Database) -> None:
+    running = study.create_or_resume(
+        config(sampler={"kind": "gp_ei", "startup_trials": 2}, stop={"trials": 4}), database
+    )
+    for value in (3.0, 1.0, 2.0, 1.5):
+        running.finish(lease(running), ok(value))
+    assert all(row.posterior_mean is not None for row in queries.study_trials(database, "small"))
+
+
+def test_a_password_in_the_config_does_not_reach_the_database(database: Database) -> None:
+    secret = StudyConfig.from_dict({**config().to_dict(), "storage": "postgresql://me:secret@db/hpo"})
+    study.create_or_resume(secret, database)
+    assert "secret" not in str(queries.study(database, "small").config)

@@ -76,8 +76,8 @@ def standardize(observations: Sequence[Observation], k: float = CLIP) -> Standar
         y = np.where(pruned, np.maximum(y, np.median(finished)), y)
     y = clip(y, k)
     mean, scale = float(np.mean(y)), float(np.std(y))
-    # a spread that is only rounding would blow up to noise of unit size
-    scale = scale if scale > 1e-12 * max(abs(mean), 1e-300) else 1.0
+    if scale <= 1e-12 * max(abs(mean), 1e-300):  # a spread that is only rounding is none
+        return Standardized(np.zeros_like(y), mean, 1.0)
     return Standardized((y - mean) / scale, mean, scale)
 
 

@@ -26,6 +26,7 @@ from hpo.config.search import CategoricalDimension, Dimension, FloatDimension, I
 Coordinates = NDArray[np.float64]  # (d,)
 Params = dict[str, bool | int | float | str]  # dotted path of a searched field -> its value
 MAX_GRID = 10_000  # values of an int beyond which nobody wants a list of them
+EDGE = 1e-9  # a continuous coordinate this near to 0 or 1 is a search that ended at the bound
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class SearchDimension:
         u = min(max(float(coordinate), 0.0), 1.0)
         match self.config:
             case FloatDimension(step=None):
-                return self._interval.value(u)
+                return self._interval.value(0.0 if u <= EDGE else 1.0 if u >= 1.0 - EDGE else u)
             case IntDimension(log=True, low=low, high=high):
                 return min(max(math.floor(self._interval.value(u) + 0.5), low), high)
             case _:

@@ -5,8 +5,11 @@ The only place that joins config, sampler and results.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +59,7 @@ def create_or_resume(config: StudyConfig, database: Database) -> Study:
         )
         return Study(database, study_id, config)
     _take_changes(existing.study_id, StudyConfig.from_dict(existing.config), config, database)
-    return Study(database, existing.study_id, config)
+    return Study.of(database, queries.study(database, config.name))
 
 
 def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: Database) -> None:
@@ -67,8 +70,9 @@ def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: D
             "Launch with the config it has, or give the changed one another name."
         )
     if changes:
-        store.update_study_config(database, study_id, new.meaning(), new.hash)
-        store.widen_choices(database, study_id, _choices(new))
+        with store.asking(database, study_id, f"launch-{uuid.uuid4().hex}", ASK_LOCK_S):  # no worker is to mix the two
+            store.update_study_config(database, study_id, new.meaning(), new.hash)
+            store.widen_choices(database, study_id, _choices(new))
     done = queries.count_trials(database, study_id).ended >= new.stop.trials
     store.set_status(database, study_id, "done" if done else "running")
 
@@ -98,11 +102,14 @@ class Study:
         self.config = config
         self.space = Space.from_search(config.search, config.fixed_values())
         self._worker_seed = worker_seed
+        self._config_hash = config.hash
 
     @classmethod
     def of(cls, database: Database, row: queries.StudyRow, worker_seed: int = 0) -> Self:
         """A study that is in the database; workers differ in their seeds."""
-        return cls(database, row.study_id, StudyConfig.from_dict(row.config), worker_seed)
+        study = cls(database, row.study_id, StudyConfig.from_dict(row.config), worker_seed)
+        study._config_hash = row.config_hash
+        return study
 
     @property
     def name(self) -> str:
@@ -128,17 +135,24 @@ class Study:
             reduction_factor=self.config.pruner.reduction_factor,
         )
 
-    def lease_trial(self, worker_id: str, host: str, device: str) -> Lease | None:
+    def lease_trial(
+        self, worker_id: str, host: str, device: str, *, give_up: Callable[[], bool] = lambda: False
+    ) -> Lease | None:
         """The next trial for this worker: one that was let go or abandoned, else a new one; None: nothing to do now.
 
         Workers ask one after another, so each sees what the others run: no suggestion comes twice and the number of
-        trials is exact.
+        trials is exact. None too where ``give_up()`` while waiting, and where the study has another config by now.
         """
-        with self.database.guard(), store.asking(self.database, self.study_id, worker_id, ASK_LOCK_S):
+        with (
+            self.database.guard(),
+            store.asking(self.database, self.study_id, worker_id, ASK_LOCK_S, give_up) as acquired,
+        ):
+            if not acquired or queries.study(self.database, self.name).config_hash != self._config_hash:
+                return None
             for abandoned in store.abandoned(self.database, self.study_id):
                 if (lease := self._continue(abandoned, worker_id, host, device)) is not None:
                     return lease
-            while self.trials_begun() < self.config.stop.trials:
+            while self.trials_begun() < self._budget():
                 if (lease := self._begin(self.optuna_study.ask(), worker_id, host, device)) is not None:
                     return lease
             self._end_if_done()
@@ -151,12 +165,16 @@ class Study:
         taken = store.take_over(self.database, abandoned.trial_id, worker_id, lease_s, host=host, device=device)
         if taken is None:
             return None
-        config = TrialConfig.from_dict(abandoned.config)
-        lease = Lease(abandoned.trial_id, abandoned.number, taken.token, taken.attempts, config)
+        trial = (abandoned.trial_id, abandoned.number, taken.token, taken.attempts)
+        try:
+            lease = Lease(*trial, TrialConfig.from_dict(abandoned.config))
+        except InvalidConfig as invalid:  # written by another version, or its task family is not on this machine
+            self._refuse(Lease(*trial, self.config.trial_config({})), Outcome.ERROR, str(invalid))
+            return None
         if taken.attempts <= self.config.execution.max_attempts:
             return lease
         reason = f"given up after {taken.attempts - 1} attempts: each time the worker died"
-        self.finish(lease, TrialOutcome(outcome=Outcome.LOST, reason=reason))
+        self._refuse(lease, Outcome.LOST, reason)
         return None
 
     def _begin(self, trial: optuna.Trial, worker_id: str, host: str, device: str) -> Lease | None:
@@ -180,8 +198,13 @@ class Study:
         lease = Lease(trial._trial_id, trial.number, token, 1, config, fresh=True)
         if refusal is None:
             return lease
-        self.finish(lease, TrialOutcome(outcome=Outcome.ERROR, reason=refusal))
+        self._refuse(lease, Outcome.ERROR, refusal)
         return None
+
+    def _refuse(self, lease: Lease, outcome: Outcome, reason: str) -> None:
+        """Ends a trial that is not to be trained; where somebody else has ended it already, so much the better."""
+        with contextlib.suppress(LeaseLost):
+            self.finish(lease, TrialOutcome(outcome=outcome, reason=reason))
 
     def _suggest(self, trial: optuna.Trial) -> Params:
         """Every active dimension's value, recorded with the trial; those that it has already are kept."""
@@ -230,9 +253,9 @@ class Study:
     def _end_if_done(self) -> None:
         if not self.is_done():
             return
+        store.set_status(self.database, self.study_id, "done")
         self.prepare()  # a last fit, for the posterior means of the last trials
         self._save_posterior_means()
-        store.set_status(self.database, self.study_id, "done")
 
     def release(self, lease: Lease, *, interrupted: bool) -> None:
         """Lets the trial go, to be continued by whoever asks next; ``interrupted``: it is not the trial's fault."""
@@ -262,8 +285,12 @@ class Study:
         return home / f"{database}-{self.study_id}"
 
     def is_done(self) -> bool:
-        """Whether as many trials have ended as the config asks for."""
-        return queries.count_trials(self.database, self.study_id).ended >= self.config.stop.trials
+        """Whether as many trials have ended as the study asks for by now."""
+        return queries.count_trials(self.database, self.study_id).ended >= self._budget()
+
+    def _budget(self) -> int:
+        """From the database: somebody may have raised it since this object was made."""
+        return int(queries.study(self.database, self.name).config["stop"]["trials"])
 
     def _save_posterior_means(self) -> None:
         means = getattr(self.sampler, "posterior_means", {})

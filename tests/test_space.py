@@ -208,6 +208,16 @@ def test_the_bounds_themselves_are_reached() -> None:
         assert space.decode(np.array([2.0])) == {"x": 0.7}
 
 
+@pytest.mark.parametrize("dimension", [real(0.03, 10, log=True), real(0.03, 10), real(-1, 0), real(0, 0.7)])
+def test_next_to_a_bound_is_the_bound(dimension: FloatDimension) -> None:
+    space = one(dimension)
+    for near in (1e-16, 1e-12, 1e-9):
+        assert space.decode(np.array([near])) == {"x": dimension.low}
+        assert space.decode(np.array([1.0 - near])) == {"x": dimension.high}
+    assert dimension.low < space.decode(np.array([1e-8]))["x"]
+    assert space.decode(np.array([1.0 - 1e-8]))["x"] < dimension.high
+
+
 def test_a_stepped_float_has_the_values_that_one_would_write() -> None:
     space = one(real(0, 1, step=0.1))
     assert space.decode(space.grid(0)[3:4]) == {"x": 0.3}

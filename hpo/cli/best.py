@@ -10,17 +10,14 @@ import click
 from hpo.cli import text
 from hpo.cli.options import examples, format_options, open_to_read, storage_option
 from hpo.cli.output import Column, show
-from hpo.cli.progress import EndedTrial, best_of
-from hpo.cli.summary import best_record
-from hpo.cli.watch import ended_trials
+from hpo.cli.summary import best_record, expected_of, luckier
 from hpo.results import queries
-from hpo.results.engine import Database
-from hpo.results.rows import StudyRow
+from hpo.results.rows import BestRow
 
 
 @click.command(epilog=examples("hpo best quickstart", "hpo best quickstart --top 3 --format yaml"))
 @click.argument("study")
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many configs.")
 @storage_option
 @format_options
 def best(study: str, top: int, storage: str | None, form: str) -> None:
@@ -28,12 +25,18 @@ def best(study: str, top: int, storage: str | None, form: str) -> None:
     with open_to_read(storage) as database:
         found = queries.study(database, study)
         rows = [best_record(row) for row in queries.best(database, study, top)]
-        lucky = _lucky(database, found, rows) if form == "table" and rows else None
-        marked = lucky.number if lucky is not None else None
-        show(rows, columns(rows, marked), form, empty=f"no trial of {study!r} was trained to its end yet")
+        lucky = luckier(database, found) if form == "table" else None
+    marked = lucky.number if lucky is not None else None
+    show(rows, columns(rows, marked), form, empty=f"no trial of {study!r} was trained to its end yet")
     if lucky is not None:
-        observed = f"{text.of(lucky.objective)} of trial {lucky.number}"
-        click.echo(f"* the best single observation, {observed}: the surrogate takes it for luck", err=True)
+        click.echo(_footnote(lucky, found.direction, top), err=True)
+
+
+def _footnote(lucky: BestRow, direction: str, top: int) -> str:
+    observed, expected = text.estimate(lucky.value, lucky.sem), expected_of(lucky, direction)
+    if lucky.rank <= top:
+        return f"* the best single observation, {observed} of trial {lucky.number}{expected}"
+    return f"the best single observation, {observed}, is trial {lucky.number}'s, rank {lucky.rank}{expected}"
 
 
 def columns(rows: Sequence[dict[str, Any]], marked: int | None = None) -> list[Column]:
@@ -55,11 +58,3 @@ def _parameter(name: str, heading: str) -> Column:
         return text.scalar(row["parameters"][name]) if name in row["parameters"] else ""  # inactive in this trial
 
     return Column(heading, cell, right=True)
-
-
-def _lucky(database: Database, study: StudyRow, rows: Sequence[dict[str, Any]]) -> EndedTrial | None:
-    """The best observation, where it is not the likely best's."""
-    best_observed = best_of(ended_trials(database, study.name), study.direction)
-    if best_observed is None or best_observed.number == rows[0]["number"]:
-        return None
-    return best_observed

@@ -25,7 +25,9 @@ _LOCAL = ("127.0.0.1", "localhost")
 )
 @click.argument("study", required=False)
 @click.option("--port", type=click.IntRange(0, 65535), help="0: any free one.  [default: the first free one from 8080]")
-@click.option("--host", default=_LOCAL[0], metavar="ADDRESS", help="Only this machine: the dashboard has no password.")
+@click.option(
+    "--host", default=_LOCAL[0], metavar="ADDRESS", help="127.0.0.1 or localhost only: the dashboard has no password."
+)
 @click.option("--browser/--no-browser", default=True, help="Open the page, where there is a browser and a terminal.")
 @storage_option
 def dashboard(study: str | None, port: int | None, host: str, browser: bool, storage: str | None) -> None:

@@ -14,12 +14,23 @@ if TYPE_CHECKING:
     from hpo.results.versions import SchemaState
 
 
-@click.group(epilog=examples("hpo db check", "hpo db upgrade --storage sqlite:///old.db"))
+class _Verbs(click.Group):
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Under the same heading as the main group's."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.get_short_help_str(100)) for name, verb in sorted(self.commands.items())])
+
+
+@click.group(
+    cls=_Verbs,
+    subcommand_metavar="VERB ...",
+    epilog=examples("hpo db check", "hpo db upgrade --storage sqlite:///old.db"),
+)
 def db() -> None:
     """Check or upgrade the database's tables."""
 
 
-@db.command(epilog=examples("hpo db upgrade"))
+@db.command(short_help="Upgrade its tables to this version.", epilog=examples("hpo db upgrade"))
 @storage_option
 def upgrade(storage: str | None) -> None:
     """Bring Optuna's and hpo's tables and views to this version; repeating it changes nothing.
@@ -34,7 +45,10 @@ def upgrade(storage: str | None) -> None:
         click.echo(f"{database.url_masked}: {_change(before, after)}")
 
 
-@db.command(epilog=examples("hpo db check --storage postgresql://me@db.example/hpo"))
+@db.command(
+    short_help="Check whether the database can be used.",
+    epilog=examples("hpo db check --storage postgresql://me@db.example/hpo"),
+)
 @storage_option
 @json_option
 def check(storage: str | None, as_json: bool) -> None:

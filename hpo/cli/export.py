@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from hpo.cli import text
-from hpo.cli.options import examples, open_to_read, storage_option
+from hpo.cli.options import TrialNumber, examples, open_to_read, storage_option
 from hpo.cli.output import to_yaml
 from hpo.config import TrialConfig
 from hpo.errors import InputError, TrialNotFound
@@ -22,7 +22,7 @@ MAX_NAME = 200  # of a study
 
 @click.command(epilog=examples("hpo export quickstart -o best.yaml", "hpo export quickstart --trial 7 | less"))
 @click.argument("study")
-@click.option("--trial", type=click.IntRange(min=0), metavar="N", help="Which trial.  [default: the likely best]")
+@click.option("--trial", type=TrialNumber(), metavar="N", help="Which trial.  [default: the likely best]")
 @click.option("-o", "--output", default="-", show_default=True, metavar="FILE", help="Where to; - is standard output.")
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
 @storage_option

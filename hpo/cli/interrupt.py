@@ -8,10 +8,14 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
+INTERRUPTED = 130  # exit code
 
 
 class Interrupt:
-    """Inside the with-block a first signal sets ``asked``, a second one raises KeyboardInterrupt."""
+    """Inside the with-block a first signal sets ``asked``, a second one raises KeyboardInterrupt.
+
+    What the process was started to ignore, as nohup does with SIGHUP, stays ignored.
+    """
 
     def __init__(self) -> None:
         # A plain attribute: threading.Event's lock is not to be taken in a signal handler.
@@ -19,7 +23,8 @@ class Interrupt:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._on_signal) for number in heard}
         return self
 
     def __exit__(

@@ -118,9 +118,12 @@ def _found(now: Progress) -> str:
 
 
 def _time(now: Progress) -> str:
+    elapsed = f"{text.duration(now.elapsed_s)} elapsed"
+    if len(now.ended) >= now.total:
+        return elapsed
     left = now.seconds_left
     forecast = f"about {text.duration(left)} left" if left is not None else "time left not known yet"
-    return f"{text.duration(now.elapsed_s)} elapsed · {forecast} · Ctrl-C stops, the same command goes on"
+    return f"{elapsed} · {forecast} · Ctrl-C stops, the same command goes on"
 
 
 def _running(now: Progress) -> Table:

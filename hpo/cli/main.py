@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 import hpo
+from hpo.cli.interrupt import INTERRUPTED
 from hpo.errors import HpoError
-
-INTERRUPTED = 130
 
 
 class Verb(NamedTuple):

@@ -36,8 +36,22 @@ def format_options(command: _F) -> _F:
     """``--format`` and its short form ``--json``; the verb gets ``form``."""
     command = click.option("--json", "form", flag_value="json", help="The same as --format json.")(command)
     return click.option(
-        "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Of the output."
+        "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Format of the output."
     )(command)
+
+
+class TrialNumber(click.IntRange):
+    """A trial's number, from 0."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuses what is none."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"found {value!r}, expected a trial's number", param, ctx)
 
 
 def examples(*lines: str) -> str:

@@ -9,13 +9,18 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from hpo.cli.text import printable
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 Row = Mapping[str, Any]
+_UNLIMITED = 100_000  # characters in a line
+_MIN_FOLDED = 20  # characters: a text that folds more often is hard to read
 
 
 @dataclass(frozen=True)
@@ -102,17 +107,36 @@ def plain_table(rows: Sequence[Any], columns: Sequence[Column]) -> str:
 
 
 def _show_in_terminal(rows: Sequence[Any], columns: Sequence[Column]) -> None:
-    from rich.box import SIMPLE_HEAD
+    """Where the terminal is too narrow the widest text folds; the plain table where that is not enough."""
     from rich.console import Console
+
+    console = Console()
+    table = _framed(rows, columns)
+    excess = console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum - console.width
+    if excess > 0:
+        lines = [[column.heading for column in columns], *_cells(rows, columns)]
+        widths = [0 if column.right else max(len(line[i]) for line in lines) for i, column in enumerate(columns)]
+        left = max(widths) - excess
+        if left < _MIN_FOLDED:
+            click.echo(plain_table(rows, columns))
+            return
+        widest = table.columns[widths.index(max(widths))]
+        widest.width, widest.no_wrap = left, False
+    console.print(table)
+
+
+def _framed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if column.right else "left"
+        table.add_column(column.heading, justify=justify, no_wrap=True, overflow="fold")
     for cells in _cells(rows, columns):
         table.add_row(*(Text(cell) for cell in cells))  # Text, not str: a name may hold markup characters
-    Console().print(table)
+    return table
 
 
 def _cells(rows: Sequence[Any], columns: Sequence[Column]) -> list[list[str]]:

@@ -46,7 +46,7 @@ def query(query: str | None, listed: bool, settings: tuple[str, ...], storage: s
         table = named.run_query(database, query, params)
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     columns = [_column(name, [row[name] for row in rows]) for name in table.columns]
-    show(rows, columns, form, empty="the query found nothing")
+    show(rows, columns, form, empty="the query found no rows")
 
 
 def _setting(written: str) -> tuple[str, object]:

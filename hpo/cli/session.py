@@ -68,7 +68,8 @@ class Session:
             self._all_ended_s = None
         elif self._all_ended_s is None:
             self._all_ended_s = time.monotonic()
-        elif time.monotonic() - self._all_ended_s > DONE_GRACE_S:
+        elif time.monotonic() - self._all_ended_s > DONE_GRACE_S and self._study.is_done():
+            # asked again, because another launch may have raised its budget
             store.set_status(self._study.database, self._study.study_id, "done")
 
     def _stop(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hpo.cli import text
-from hpo.cli.options import examples, json_option, open_to_read, storage_option
+from hpo.cli.options import TrialNumber, examples, json_option, open_to_read, storage_option
 from hpo.cli.output import Column, plain_table, to_json, to_yaml
 from hpo.cli.studies import moment
 from hpo.records import AdaptationCurve
@@ -29,7 +29,7 @@ _ACCURACY = Column("accuracy", lambda point: text.of(point.accuracy))
 
 @click.command(epilog=examples("hpo show quickstart 7", "hpo show quickstart 7 --json"))
 @click.argument("study")
-@click.argument("trial", type=click.IntRange(min=0))
+@click.argument("trial", type=TrialNumber())
 @storage_option
 @json_option
 def show(study: str, trial: int, storage: str | None, as_json: bool) -> None:
@@ -62,22 +62,28 @@ def as_text(found: TrialDetail) -> str:
 
 def _facts(row: TrialRow) -> str:
     facts = {
-        "outcome": row.outcome or row.state.lower(),
+        "outcome": row.outcome or _state(row),
         "reason": _reason(row.reason),
-        "objective": text.estimate(row.value, row.sem),
+        "objective": text.estimate(row.value, row.sem) if row.value is not None else None,
         "expected": text.estimate(row.posterior_mean) if row.posterior_mean is not None else None,
         "parameters": text.params(row.parameters),
         "meta-iterations": str(row.meta_iterations) if row.meta_iterations is not None else None,
-        "time": text.duration(row.seconds),
-        "peak memory": text.memory(row.peak_memory_bytes),
-        "where": " ".join(filter(None, (row.host, row.device))) or "-",
+        "time": text.duration(row.seconds) if row.seconds is not None else None,
+        "peak memory": text.memory(row.peak_memory_bytes) if row.peak_memory_bytes is not None else None,
+        "where": " ".join(filter(None, (row.host, row.device))),
         "attempts": str(row.attempts) if row.attempts is not None else None,
-        "started": f"{moment(row.started_at)} UTC",
+        "started": f"{moment(row.started_at)} UTC" if row.started_at else None,
         "ended": f"{moment(row.completed_at)} UTC" if row.completed_at else None,
         "checkpoint": row.checkpoint_uri,
     }
     shown = [f"  {name:<15}  {text.printable(value)}" for name, value in facts.items() if value]
     return "\n".join([f"trial {row.number} of {text.printable(row.study)}", *shown])
+
+
+def _state(row: TrialRow) -> str:
+    if row.state != "WAITING":
+        return row.state.lower()
+    return "let go, to be continued" if row.attempts is not None else "not begun yet"
 
 
 def _reason(reason: str | None) -> str | None:

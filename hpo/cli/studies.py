@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -11,7 +14,7 @@ from hpo.cli import text
 from hpo.cli.options import examples, format_options, json_option, open_to_read, storage_option
 from hpo.cli.output import Column, plain_table, show, to_json
 from hpo.results import queries
-from hpo.results.rows import RunningRow, StudyProgress
+from hpo.results.rows import RunningRow, StudyProgress, WorkerRow
 
 _STUDIES = (
     Column("study", lambda row: row["study"]),
@@ -57,7 +60,8 @@ def status(study: str | None, storage: str | None, as_json: bool) -> None:
         if as_json:
             click.echo(to_json(as_record(found[0]) if study else [as_record(one) for one in found]))
         elif found:
-            click.echo("\n\n".join(as_text(one) for one in found))
+            workers = queries.workers(database)
+            click.echo("\n\n".join(as_text(one, workers) for one in found))
         else:
             click.echo(f"{database.url_masked} holds no study yet", err=True)
 
@@ -68,6 +72,8 @@ def as_record(found: StudyProgress) -> dict[str, Any]:
     del values["study"]["config"]
     if values["best"] is not None:
         del values["best"]["config"]
+    created = datetime.fromtimestamp(round(values["study"]["created"], 3), UTC)
+    values["study"]["created"] = created.isoformat(timespec="milliseconds").replace("+00:00", "Z")  # as in the views
     return {**values.pop("study"), **values, "total": total(found)}
 
 
@@ -76,13 +82,14 @@ def total(found: StudyProgress) -> int:
     return int(found.study.config["stop"]["trials"])
 
 
-def as_text(found: StudyProgress) -> str:
-    """A few lines, and a table of what runs."""
+def as_text(found: StudyProgress, workers: Sequence[WorkerRow]) -> str:
+    """A few lines, and a table of what runs; ``workers`` are the database's."""
     counts, study = found.counts, found.study
     held = sum(row.worker_id is not None for row in found.running)
+    let_go = f", {counts.let_go} let go" if counts.let_go else ""
     lines = [
         f"{text.printable(study.name)}: {study.status}, {counts.ended} of {total(found)} trials ended "
-        f"({counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed), {held} running",
+        f"({counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed), {held} running{let_go}",
         f"  {study.direction}s {study.metric}; {_best(found)}",
     ]
     if found.outcomes:
@@ -90,7 +97,16 @@ def as_text(found: StudyProgress) -> str:
     if found.trials_per_hour is not None and study.status == "running":
         decimals = 0 if found.trials_per_hour >= 10 else 1
         lines.append(f"  {found.trials_per_hour:.{decimals}f} trials an hour{_forecast(found)}")
+    if study.status == "running" and not _is_worked_on(found, workers):
+        again = f"hpo worker --study {text.printable(shlex.quote(study.name))}"
+        lines.append(f"  no worker: launch its config again, or  {again}")
     return "\n".join([*lines, *_running_table(found.running)])
+
+
+def _is_worked_on(found: StudyProgress, workers: Sequence[WorkerRow]) -> bool:
+    """Whether a worker of this study, or one between two trials, has shown itself lately."""
+    lease_s = float(found.study.config["execution"]["lease_s"])  # renewed three times as often
+    return any(worker.study in (None, found.study.name) and worker.silent_seconds < lease_s for worker in workers)
 
 
 def _best(found: StudyProgress) -> str:

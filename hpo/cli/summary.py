@@ -13,9 +13,10 @@ from hpo.cli.output import to_json
 from hpo.cli.progress import EndedTrial, Progress, most_frequent_failure
 from hpo.results import queries
 from hpo.results.engine import Database
-from hpo.results.rows import BestRow
+from hpo.results.rows import BestRow, StudyRow
 
-FAILED = 1
+EVERY_TRIAL_FAILED = 1  # exit code
+_ALL = 2**31 - 1  # ranks
 
 
 def print_summary(last: Progress, database: Database, url: str, as_json: bool) -> int:
@@ -28,7 +29,7 @@ def print_summary(last: Progress, database: Database, url: str, as_json: bool) -
         click.echo("\n".join([_headline(last), *_result(last, likely, database, url)]))
     if last.failed and len(last.failed) == len(last.ended):
         click.echo(f"error: every trial failed; most often: {most_frequent_failure(last)}", err=True)
-        return FAILED
+        return EVERY_TRIAL_FAILED
     return 0
 
 
@@ -81,12 +82,29 @@ def _result(last: Progress, likely: BestRow | None, database: Database, url: str
     lines = ["", f"best config: trial {likely.number}, {text.estimate(likely.value, likely.sem)}{_expected(likely)}"]
     width = max((len(name) for name in likely.parameters), default=0)
     lines += [f"  {name:<{width}}  {text.scalar(value)}" for name, value in likely.parameters.items()]
-    if last.best is not None and last.best.number != likely.number:
+    if (lucky := luckier(database, queries.study(database, last.study))) is not None:
+        observed = text.estimate(lucky.value, lucky.sem)
         lines.append(
-            f"the best single observation, {text.of(last.best.objective)}, is trial {last.best.number}'s; "
-            f"the surrogate takes it for luck"
+            f"the best single observation, {observed}, is trial {lucky.number}'s{expected_of(lucky, last.direction)}"
         )
     return [*lines, "", *_going_on(last, database, url)]
+
+
+def luckier(database: Database, study: StudyRow) -> BestRow | None:
+    """The trial with the best observation, where that is not the likely best."""
+    measured = [row for row in queries.best(database, study.name, _ALL) if row.value is not None]
+    sign = 1.0 if study.direction == "minimize" else -1.0
+    found = min(measured, key=lambda row: sign * (row.value or 0.0), default=None)
+    return found if found is not None and found.rank > 1 else None
+
+
+def expected_of(lucky: BestRow, direction: str) -> str:
+    """What the surrogate makes of that observation, where it was asked; goes on a sentence."""
+    if lucky.posterior_mean is None or lucky.value is None:
+        return ""
+    expected = text.estimate(lucky.posterior_mean, lucky.sem).partition(" ")[0]  # as many decimals as the observation
+    is_worse = (lucky.posterior_mean > lucky.value) == (direction == "minimize")
+    return f"; the surrogate expects {expected} of it" + ": trials near it did worse" * is_worse
 
 
 def _expected(row: BestRow) -> str:

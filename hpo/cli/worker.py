@@ -16,7 +16,9 @@ _log = logging.getLogger("hpo.worker")
 @click.command(
     epilog=examples("hpo worker --study quickstart --device cuda:1", "HPO_STORAGE=postgresql://me@db/hpo hpo worker")
 )
-@click.option("--study", metavar="NAME", help="Work on this study only.  [default: every running study, by priority]")
+@click.option(
+    "--study", metavar="NAME", help="Work on this study only.  [default: every running study, the oldest first]"
+)
 @click.option("--device", metavar="cpu|cuda:N", help="The device to train on.  [default: the first GPU, else the CPU]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads to use.  [default: all cores]")
 @storage_option
@@ -37,7 +39,8 @@ def worker(study: str | None, device: str | None, threads: int | None, storage: 
         slot = Slot(device, threads or cores())
         _log.info("worker %s on %s, %d threads, %s", slot.worker_id[:8], slot.device, slot.threads, database.url_masked)
         Worker(database, slot, home(), study).run()
-        _log.info("worker %s ends: stopped, or nothing left to do", slot.worker_id[:8])
+        has_work = any(study in (None, row.name) for row in queries.running_studies(database))
+        _log.info("worker %s ends: %s", slot.worker_id[:8], "stopped" if has_work else "nothing left to do")
 
 
 def _log_to_stderr() -> None:

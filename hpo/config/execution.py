@@ -19,7 +19,9 @@ class SamplerConfig(Section):
         "gp_ei", description="gp_ei: ours, on BoTorch; gp: Optuna's GPSampler; tpe and random: Optuna's"
     )
     startup_trials: int = Field(8, ge=1, description="space-filling trials before the surrogate is asked")
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="of the start-up points and, with the worker's own number, of the search"
+    )
 
 
 class PrunerConfig(Section):
@@ -59,5 +61,5 @@ class ExecutionConfig(Section):
         "auto", description="auto: all GPUs, else the CPU; or a list such as [cuda:0, cuda:2]"
     )
     slots_per_device: int = Field(1, ge=1, le=256, description="trials that share one device")
-    max_attempts: int = Field(3, ge=1, description="how often a trial is tried again after its worker or runner died")
+    max_attempts: int = Field(3, ge=1, description="attempts at one trial in all, before it fails as lost")
     lease_s: float = Field(60.0, ge=1.0, description="seconds without a sign of life until a trial is taken over")

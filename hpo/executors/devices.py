@@ -11,6 +11,7 @@ from typing import Literal
 from hpo.errors import DeviceNotFound
 
 QUERY_TIMEOUT_S = 20.0  # a driver that wakes up many GPUs takes seconds
+_INSTEAD = "use  devices: auto  to take what there is"
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,16 @@ def choose(wish: Literal["auto", "cpu", "cuda"] | list[str]) -> list[Device]:
     found = gpus()
     if wish == "auto":
         return found or [cpu()]
-    if wish == "cuda" and found:
+    if wish == "cuda":
+        if not found:
+            raise DeviceNotFound(f"execution.devices: cuda asks for a GPU, but this machine has only: cpu; {_INSTEAD}")
         return found
     there = {device.name: device for device in [cpu(), *found]}
-    names = ["cuda:0"] if wish == "cuda" else list(wish)
-    for name in names:
+    for name in wish:
         if name not in there:
-            raise DeviceNotFound(
-                f"execution.devices asks for {name!r}, but this machine has only: {', '.join(there)}; "
-                "use  devices: auto  to take what there is"
-            )
-    return [there[name] for name in names]
+            has = f"this machine has only: {', '.join(there)}"
+            raise DeviceNotFound(f"execution.devices asks for {name!r}, but {has}; {_INSTEAD}")
+    return [there[name] for name in wish]
 
 
 def plan_slots(devices: list[Device], slots_per_device: int) -> list[SlotPlan]:

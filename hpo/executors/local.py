@@ -45,11 +45,6 @@ class LocalExecutor:
         """How many workers run."""
         return sum(slot.process is not None and slot.process.poll() is None for slot in self._slots)
 
-    @property
-    def log_folder(self) -> Path:
-        """Where the workers' logs are."""
-        return self._folder
-
     def start(self) -> None:
         """Starts a worker in every slot."""
         self._folder.mkdir(parents=True, exist_ok=True)

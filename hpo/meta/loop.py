@@ -90,6 +90,8 @@ def train(config: TrialConfig, device_name: str, directory: Path | None, events:
         trial = Trial.of(config, device)
         validation = trial.fixed_tasks(Split.VALIDATION, config.training.eval_tasks)
         progress = _begin_or_resume(trial, directory)
+        for report in progress.reports:  # of earlier attempts: the worker may have died before it recorded them
+            events.report(report)
         while progress.meta_iteration < config.training.meta_iterations:
             match events.interruption():
                 case "prune":

@@ -11,9 +11,12 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import IO, Literal
+
+import torch
 
 from hpo.errors import Diverged, OutOfMemory
 from hpo.meta.loop import meta_train
@@ -60,9 +63,11 @@ class TrialEvents:
         self._trial_id = trial_id
         self._inbox = inbox
         self._outbox = outbox
+        self.meta_iterations = 0  # at the last rung
 
     def report(self, report: Report) -> None:
         """The objective at a rung."""
+        self.meta_iterations = report.meta_iteration
         send(self._outbox, Reported(trial_id=self._trial_id, report=report))
 
     def checkpointed(self, meta_iteration: int, path: Path) -> None:
@@ -82,15 +87,24 @@ def send(outbox: IO[str], message: Record) -> None:
 
 def train(spec: TrialSpec, events: TrialEvents) -> Record:
     """The trial's last message: a result, or that it was let go. A failure of the trial is a result with a reason."""
+    began = time.perf_counter()
+
+    def failed(outcome: Outcome, reason: str) -> TrialOutcome:
+        seconds = time.perf_counter() - began
+        return TrialOutcome(outcome=outcome, reason=reason, meta_iterations=events.meta_iterations, seconds=seconds)
+
     try:
         result = meta_train(spec, events)
     except Diverged as error:
-        result = TrialOutcome(outcome=Outcome.DIVERGED, reason=str(error))
+        result = failed(Outcome.DIVERGED, str(error))
     except OutOfMemory as error:
-        result = TrialOutcome(outcome=Outcome.OUT_OF_MEMORY, reason=str(error))
+        result = failed(Outcome.OUT_OF_MEMORY, str(error))
+    except torch.AcceleratorError:  # the CUDA context is lost with it: the worker starts another runner
+        traceback.print_exc()
+        os._exit(1)
     except Exception as error:  # a bug in a task family or in hpo: the study goes on, the trial says what happened
         traceback.print_exc()
-        result = TrialOutcome(outcome=Outcome.ERROR, reason=describe(error))
+        result = failed(Outcome.ERROR, describe(error))
     if isinstance(result, TrialOutcome):
         return Finished(trial_id=spec.trial_id, outcome=result)
     return Stopped(trial_id=spec.trial_id, meta_iteration=result.meta_iteration)
@@ -99,7 +113,18 @@ def train(spec: TrialSpec, events: TrialEvents) -> Record:
 def describe(error: Exception) -> str:
     """``ValueError: what it says (file.py:12 in function)``."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno} in {frame.name})"
+    text = f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno} in {frame.name})"
+    return text.replace("\0", "")  # PostgreSQL takes none
+
+
+def require_device() -> None:
+    """Ends the process where it was given a GPU that this PyTorch cannot use: every trial would fail."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given and not torch.cuda.is_available():
+        sys.exit(
+            f"PyTorch {torch.__version__} cannot use the GPU {given}: install its CUDA build (pytorch.org), "
+            "or set  execution: {devices: cpu}"
+        )
 
 
 def private_stdout() -> IO[str]:
@@ -111,7 +136,9 @@ def private_stdout() -> IO[str]:
 
 def main() -> None:
     """Trains one spec after another until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker decides when to stop
+    for number in (signal.SIGINT, signal.SIGTERM):  # a supervisor may signal every process: the worker decides
+        signal.signal(number, signal.SIG_IGN)
+    require_device()
     outbox = private_stdout()
     inbox = Inbox(sys.stdin)
     send(outbox, Ready())

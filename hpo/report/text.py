@@ -22,8 +22,10 @@ def of(found: Estimate | None) -> str:
     return estimate(found.mean, found.sem) if found is not None else "-"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """``34 s``, ``2 min 05 s``, ``1 h 02 min``, ``3 d 4 h``."""
+    if seconds is None:
+        return "-"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -34,6 +36,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def memory(size: int) -> str:
+def memory(size: int | None) -> str:
     """``734 MiB``, ``1.2 GiB``."""
+    if size is None:
+        return "-"
     return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"

@@ -65,15 +65,15 @@ def is_measured(observation: Observation) -> bool:
 def standardize(observations: Sequence[Observation], k: float = CLIP) -> Standardized:
     """Outcomes of informative observations, clipped and standardized.
 
-    - A pruned trial counts with its last value, but never as better than the median of the finished ones: the
-      value is from an early rung, so it is not comparable, and what it is known to be is worse than its peers.
+    - A pruned trial counts with the final value that is expected of it (see history), but never as better than
+      the best finished one: what nobody measured is no incumbent.
     - A diverged or out-of-memory trial, and a value that is not finite, counts as the worst value after clipping.
     """
     y = np.clip([_value(observation) for observation in observations], -LARGEST, LARGEST)
     pruned = np.array([observation.outcome is Outcome.PRUNED for observation in observations], bool)
     finished = y[~pruned & ~np.isnan(y)]
     if len(finished):
-        y = np.where(pruned, np.maximum(y, np.median(finished)), y)
+        y = np.where(pruned, np.maximum(y, np.min(finished)), y)
     y = clip(y, k)
     mean, scale = float(np.mean(y)), float(np.std(y))
     if scale <= 1e-12 * max(abs(mean), 1e-300):  # a spread that is only rounding is none

@@ -36,7 +36,7 @@ class LeaseKeeper:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(timeout=self._every_s)
+        self._thread.join(timeout=1.0)  # a call that waits for the database ends by itself
 
     def _run(self) -> None:
         while not self._ended.wait(self._every_s):

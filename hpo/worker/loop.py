@@ -1,13 +1,15 @@
-"""The worker: take the running study with the highest priority, lease a trial, have it trained, record, repeat."""
+"""The worker: take the most urgent running study, lease a trial, have it trained, record, repeat."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from hpo.errors import LeaseLost
+from hpo.config import InvalidConfig
+from hpo.errors import LeaseLost, StorageUnreachable, StudyNotFound
 from hpo.results import queries, store
 from hpo.results.engine import Database
 from hpo.study import Lease, Study
@@ -33,7 +35,8 @@ class Worker:
         self._study_name = study_name
         self._runner = RunnerProcess(slot)
         self._stop = StopRequest()
-        self._studies: dict[int, tuple[str, Study]] = {}  # study_id -> config hash, study
+        self._studies: dict[int, tuple[str, Study | None]] = {}  # study_id -> config hash, study
+        self._in_doubt = False
 
     def run(self) -> None:
         """Works until there is nothing to do; leaves no trial of its own RUNNING."""
@@ -45,46 +48,73 @@ class Worker:
                 raise
             finally:
                 self._runner.close()
+                with contextlib.suppress(StorageUnreachable):
+                    store.remove_worker(self._database, self._slot.worker_id)
 
     def _serve(self) -> None:
         self._runner.start()  # its imports take a second or two: they overlap with the first suggestion
-        self._heartbeat(None)
         while not self._stop.asked:
+            self._patiently(lambda: self._heartbeat(None))
             studies = self._patiently(self._runnable)
             if not studies:
                 break
             if not any(self._train_one(study) for study in studies):
                 self._stop.wait(IDLE_S)
-                self._heartbeat(None)
-        self._patiently(lambda: store.remove_worker(self._database, self._slot.worker_id))
 
     def _runnable(self) -> list[Study]:
         """Studies that are not done, the most urgent first."""
         rows = queries.running_studies(self._database)
-        return [self._study(row) for row in rows if self._study_name in (None, row.name)]
+        found = [self._study(row) for row in rows if self._study_name in (None, row.name)]
+        return [study for study in found if study is not None]
 
-    def _study(self, row: queries.StudyRow) -> Study:
+    def _study(self, row: queries.StudyRow) -> Study | None:
+        """None where this machine cannot serve it, which is said once; raised where it was asked for by name."""
         known = self._studies.get(row.study_id)
         if known is None or known[0] != row.config_hash:
-            seed = int(self._slot.worker_id[:8], 16) >> 1
-            known = self._studies[row.study_id] = (row.config_hash, Study.of(self._database, row, seed))
+            known = self._studies[row.study_id] = (row.config_hash, self._open(row))
         return known[1]
+
+    def _open(self, row: queries.StudyRow) -> Study | None:
+        try:
+            return Study.of(self._database, row, worker_seed=int(self._slot.worker_id[:8], 16) >> 1)
+        except InvalidConfig as error:
+            if self._study_name is not None:
+                raise
+            _log.warning("the study %s cannot be served here: %s", row.name, error)
+            return None
 
     def _train_one(self, study: Study) -> bool:
         """Whether the study had a trial for this worker."""
         slot = self._slot
-        lease = self._patiently(lambda: study.lease_trial(slot.worker_id, slot.host, slot.device))
+        try:
+            lease = self._patiently(lambda: self._lease(study))
+        except StudyNotFound:
+            return False  # deleted since
         if lease is None:
             return False
         _log.info("trial %d of %s, attempt %d", lease.number, study.name, lease.attempts)
         try:
             with LeaseKeeper(lambda: self._renew(study, lease), study.config.execution.lease_s / 3) as keeper:
+                self._patiently(lambda: self._heartbeat(lease.trial_id))
                 spec = study.spec(lease, slot.torch_device, slot.threads, study.folder(self._home))
                 Training(study, lease, spec, self._runner, keeper, self._stop).run()
         except LeaseLost:
             _log.warning("trial %d of %s was taken over; this worker's run is discarded", lease.number, study.name)
             self._runner.kill()
+        except StudyNotFound:
+            _log.warning("the study %s has been deleted", study.name)
+            self._runner.kill()
         return True
+
+    def _lease(self, study: Study) -> Lease | None:
+        """A trial that an earlier try has leased, and lost sight of in an outage, is let go first."""
+        slot = self._slot
+        if self._in_doubt:
+            store.release_worker(self._database, slot.worker_id)
+        self._in_doubt = True
+        lease = study.lease_trial(slot.worker_id, slot.host, slot.device, give_up=lambda: self._stop.asked)
+        self._in_doubt = False
+        return lease
 
     def _renew(self, study: Study, lease: Lease) -> None:
         store.renew(self._database, lease.trial_id, lease.token, study.config.execution.lease_s)

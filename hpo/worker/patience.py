@@ -27,8 +27,14 @@ def patiently(call: Callable[[], _T], give_up: Callable[[], bool] = lambda: Fals
             if give_up():
                 raise
             _log.warning("%s; trying again in %.1f s", error, wait_s)
-        time.sleep(wait_s)
+        _sleep(wait_s, give_up)
     raise AssertionError("the waits never end")
+
+
+def _sleep(wait_s: float, give_up: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + wait_s
+    while not give_up() and (left_s := deadline - time.monotonic()) > 0:
+        time.sleep(min(0.1, left_s))
 
 
 def _waits() -> Iterator[float]:

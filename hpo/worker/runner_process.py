@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import signal
 import subprocess
 import sys
 import threading
+from enum import Enum, auto
 from typing import IO
 
-from hpo.protocol import Event, event, to_line
+from hpo.errors import HpoError
+from hpo.protocol import Event, Ready, event, to_line
 from hpo.records import Record
 from hpo.worker.slot import Slot
 
+_log = logging.getLogger(__name__)
 STOP_GRACE_S = 5.0
+LAST_WORDS_S = 0.5
+
+
+class _End(Enum):
+    """No more events."""
+
+    END = auto()
+
+
+_END = _End.END
 
 
 class RunnerDied(Exception):
     """The runner's process is gone; the message says how it ended."""
+
+
+class RunnerUnusable(HpoError):
+    """The runner ends before it is ready: no trial is at fault, and no other one would fare better."""
 
 
 class RunnerProcess:
@@ -31,7 +49,8 @@ class RunnerProcess:
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
         self._process: subprocess.Popen[str] | None = None
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | _End] = queue.SimpleQueue()
+        self._was_ready = False
 
     @property
     def pid(self) -> int | None:
@@ -46,11 +65,11 @@ class RunnerProcess:
             [sys.executable, "-m", "hpo.meta.runner"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env=self._slot.runner_environment(),
             start_new_session=True,
         )
-        self._events = queue.SimpleQueue()
+        self._events, self._was_ready = queue.SimpleQueue(), False
         assert self._process.stdout is not None
         threading.Thread(target=_read, args=(self._process.stdout, self._events), daemon=True).start()
 
@@ -63,14 +82,30 @@ class RunnerProcess:
             self._process.stdin.flush()
 
     def receive(self, timeout_s: float) -> Event | None:
-        """The next event, or None after ``timeout_s``; RunnerDied where there will be no more."""
-        try:
-            received = self._events.get(timeout=timeout_s)
-        except queue.Empty:
+        """The next event, or None after ``timeout_s``.
+
+        Raises RunnerDied where there will be no more, and RunnerUnusable where there has never been one.
+        """
+        received = self._next(timeout_s)
+        if isinstance(received, Ready):
+            self._was_ready = True
+        if received is not _END:
+            return received
+        self.kill()  # its output has ended; where it still runs it is of no use
+        if not self._was_ready:
+            raise RunnerUnusable(f"the runner cannot start: {self._how_it_ended()}; what it said stands above")
+        raise RunnerDied(self._how_it_ended())
+
+    def _next(self, timeout_s: float) -> Event | _End | None:
+        with contextlib.suppress(queue.Empty):
+            return self._events.get(timeout=timeout_s)
+        assert self._process is not None
+        if self._process.poll() is None:
             return None
-        if received is None:
-            raise RunnerDied(self._how_it_ended())
-        return received
+        # It is dead, but a process that it started may hold its output open: do not wait for the end of that.
+        with contextlib.suppress(queue.Empty):
+            return self._events.get(timeout=LAST_WORDS_S)
+        return _END
 
     def close(self) -> None:
         """Ends the child: end of input first, then by force."""
@@ -86,9 +121,13 @@ class RunnerProcess:
 
     def kill(self) -> None:
         """Ends the child at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def _how_it_ended(self) -> str:
         assert self._process is not None
@@ -100,8 +139,12 @@ class RunnerProcess:
         return f"the runner was ended by {name}{cause}"
 
 
-def _read(stdout: IO[str], events: queue.SimpleQueue[Event | None]) -> None:
-    with stdout:
-        for line in stdout:
-            events.put(event(line))
-    events.put(None)
+def _read(stdout: IO[str], events: queue.SimpleQueue[Event | _End]) -> None:
+    try:
+        with stdout:
+            for line in stdout:
+                events.put(event(line))
+    except ValueError as error:  # half a line of a runner that died, or no UTF-8
+        _log.warning("the runner said what is no event: %s", error)
+    finally:
+        events.put(_END)

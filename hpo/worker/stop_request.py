@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks the worker to let go of its trial and end, the second ends it at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks the worker to let go of its trial and end, the second ends it at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from types import FrameType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LISTEN_S = 0.1
 
 
@@ -24,7 +24,8 @@ class StopRequest:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
+        self._previous = {number: signal.signal(number, self._on_signal) for number in handled}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,13 +15,14 @@ from hpo.records import Outcome, TrialOutcome, TrialSpec
 from hpo.study import Lease, Study
 from hpo.worker.lease_keeper import LeaseKeeper
 from hpo.worker.patience import patiently
-from hpo.worker.runner_process import RunnerDied, RunnerProcess
+from hpo.worker.runner_process import RunnerDied, RunnerProcess, RunnerUnusable
 from hpo.worker.stop_request import StopRequest
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 LISTEN_S = 0.2  # how long a signal or a lost lease can go unnoticed
 STATUS_EVERY_S = 2.0  # between two looks whether the study was paused or stopped
+JOIN_S = 1.0  # a suggestion that takes longer goes on in its thread; the sampler has a lock
 CHECKPOINT_GRACE_S = 6.0  # a runner that has not let go of its trial by then is ended
 
 
@@ -56,8 +57,11 @@ class Training:
                 pass
         except RunnerDied as death:
             self._give_up_or_release(str(death))
+        except RunnerUnusable:
+            self._write(lambda: self._study.release(self._lease, interrupted=True))
+            raise
         finally:
-            preparation.join()
+            preparation.join(JOIN_S)
 
     def _prepare_next(self) -> threading.Thread:
         """The next suggestion, computed while a GPU trains; on the CPU it would take the cores that train."""
@@ -115,8 +119,8 @@ class Training:
     def _give_up_or_release(self, death: str) -> None:
         attempts, allowed = self._lease.attempts, self._study.config.execution.max_attempts
         _log.warning("trial %d, attempt %d of %d: %s", self._lease.number, attempts, allowed, death)
-        if attempts < allowed:
-            self._write(lambda: self._study.release(self._lease, interrupted=False))
+        if attempts < allowed or self._stop.asked:  # a supervisor's signal may reach the runner too
+            self._write(lambda: self._study.release(self._lease, interrupted=self._stop.asked))
             return
         self._finish(TrialOutcome(outcome=Outcome.LOST, reason=f"given up after {attempts} attempts: {death}"))
 

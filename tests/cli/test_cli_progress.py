@@ -115,6 +115,13 @@ def test_the_block_of_a_study_that_has_only_begun() -> None:
     assert "time left not known yet" in text
 
 
+def test_the_block_of_a_study_that_has_ended_promises_nothing() -> None:
+    text = rendered(replace(with_ended(FIRST, SECOND), total=2, running=()))
+    assert "5 s elapsed" in text
+    for part in ("left", "Ctrl-C"):
+        assert part not in text
+
+
 def test_in_a_narrow_terminal_the_bar_shrinks_first() -> None:
     last = rendered(with_ended(FIRST), width=56).splitlines()[-1]
     assert last.startswith("trial 12  cuda:0  ━")

@@ -15,6 +15,7 @@ import yaml
 from hpo.cli import devices, output
 from hpo.cli.output import Column, as_data, plain_table, show
 from hpo.executors.devices import Device
+from hpo.results import store
 from hpo.results.engine import Database
 from hpo.study import Study
 from tests.cli.conftest import Run, as_json
@@ -54,6 +55,29 @@ def test_a_terminal_gets_a_table_with_names_as_they_are(
     assert "a [red]" in capsys.readouterr().out
 
 
+def in_a_terminal_of(
+    width: int, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> list[str]:
+    monkeypatch.setattr(output.sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    show(rows, COLUMNS, "table")
+    return capsys.readouterr().out.splitlines()
+
+
+def test_in_a_narrow_terminal_only_the_widest_text_folds_between_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"name": "the loss is not a number any more", "value": 123456.75}]
+    wide = in_a_terminal_of(80, rows, monkeypatch, capsys)
+    assert [len(wide), wide[-1].split()] == [3, [*rows[0]["name"].split(), "123456.75"]]  # no blank line around it
+    narrow = in_a_terminal_of(34, rows, monkeypatch, capsys)
+    assert [line.split() for line in narrow[2:]] == [
+        ["the", "loss", "is", "not", "a", "123456.75"],
+        ["number", "any", "more"],
+    ]
+    assert in_a_terminal_of(20, rows, monkeypatch, capsys) == plain_table(rows, COLUMNS).splitlines()
+
+
 def test_no_rows_are_explained_to_people_only(run: Run, database: Database) -> None:
     result = run("studies")
     assert result.stdout == ""
@@ -79,9 +103,30 @@ def test_status(run: Run, study: Study) -> None:
     assert text == run("status", study.name).stdout
 
 
+def let_go(study: Study) -> None:
+    lease = study.lease_trial("worker-of-the-past", "host-1", "cpu")
+    assert lease is not None
+    study.release(lease, interrupted=True)
+
+
+def test_status_tells_that_no_worker_is_there_and_what_was_let_go(run: Run, study: Study, database: Database) -> None:
+    let_go(study)
+    text = run("status").stdout
+    assert "1 running, 1 let go" in text
+    assert "no worker: launch its config again, or  hpo worker --study 'lab [bold]'" in text
+    store.heartbeat(database, "worker-of-now", host="host-1", pid=1, device="cuda:0", trial_id=None)
+    assert "no worker" not in run("status").stdout
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE hpo_worker SET last_seen = last_seen - 3600")
+    assert "no worker" in run("status").stdout
+    store.set_status(database, study.study_id, "paused")
+    assert "no worker" not in run("status").stdout
+
+
 def test_status_for_programs(run: Run, study: Study) -> None:
     found = as_json(run("status", study.name, "--json"))
     assert found["total"] == 6
+    assert found["created"] == as_json(run("studies", "--json"))[0]["created_at"]
     assert found["counts"]["complete"] == 2
     assert found["best"]["number"] == 0
     assert "config" not in found
@@ -96,6 +141,30 @@ def test_best_ranks_by_what_is_likely_and_names_the_luckiest(run: Run, study: St
     assert "0.800 ± 0.012" in result.stdout
     assert ["*" in line for line in lines[1:]] == [False, True]
     assert "* the best single observation, 0.790 ± 0.012 of trial 1" in result.stderr
+
+
+def test_best_names_the_rank_of_a_lucky_trial_that_is_not_shown(run: Run, study: Study) -> None:
+    result = run("best", study.name, "--top", "1")
+    assert "*" not in result.stdout
+    assert result.stderr == (
+        "the best single observation, 0.790 ± 0.012, is trial 1's, rank 2; "
+        "the surrogate expects 0.810 of it: trials near it did worse\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("expected", "told"), [("0.78", "; the surrogate expects 0.780 of it\n"), ("NULL", "trial 1\n")]
+)
+def test_best_says_no_more_of_a_lucky_trial_than_is_known(
+    expected: str, told: str, run: Run, study: Study, database: Database
+) -> None:
+    with database.transaction() as connection:
+        sql = (
+            "UPDATE hpo_trial SET posterior_mean = {} WHERE trial_id IN (SELECT trial_id FROM trials WHERE number = {})"
+        )
+        connection.exec_driver_sql(sql.format(0.7, 0))
+        connection.exec_driver_sql(sql.format(expected, 1))
+    assert run("best", study.name).stderr.endswith(told)
 
 
 @pytest.mark.parametrize("form", ["json", "yaml", "csv"])
@@ -125,6 +194,18 @@ def test_show_says_why_a_trial_failed(run: Run, study: Study) -> None:
     assert "the loss is nan [/red]" in text
 
 
+def test_show_of_a_trial_that_was_let_go_has_only_what_is_known(run: Run, study: Study) -> None:
+    let_go(study)
+    text = run("show", study.name, "5").stdout
+    assert "outcome          let go, to be continued" in text
+    for name in ("objective  ", "time  ", "peak memory  ", "ended  "):
+        assert f"  {name}" not in text
+
+
+def test_show_expects_a_number(run: Run, study: Study) -> None:
+    assert "'x', expected a trial's number" in run("show", study.name, "x", code=2).stderr
+
+
 def test_show_for_programs(run: Run, study: Study) -> None:
     found = as_json(run("show", study.name, "0", "--json"))
     assert found["config"]["model"]["cell"] == "gru"
@@ -144,7 +225,7 @@ def test_named_queries(run: Run, study: Study) -> None:
 def test_sql(run: Run, study: Study) -> None:
     result = run("query", "select number, reason from hpo_trials where outcome = 'diverged'")
     assert result.stdout.splitlines() == ["number  reason", "     3  meta-iteration 3: the loss is nan [/red]"]
-    assert "found nothing" in run("query", "select 1 where 1 = 2").stderr
+    assert "found no rows" in run("query", "select 1 where 1 = 2").stderr
 
 
 @pytest.fixture

@@ -160,16 +160,29 @@ def test_an_outage_of_the_database_is_waited_out(study: Study) -> None:
     assert last.status == "done"
 
 
-def test_a_study_whose_last_worker_died_before_marking_it_is_marked(
-    study: Study, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("is_done", "status"), [(True, "done"), (False, "running")])
+def test_a_study_whose_last_worker_died_before_marking_it_is_marked_unless_its_budget_was_raised(
+    is_done: bool, status: str, study: Study, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "DONE_GRACE_S", 0.0)
+    monkeypatch.setattr(Study, "is_done", lambda self: is_done)
     trial = EndedTrial(0, Outcome.OK, Estimate(mean=1.0, sem=0.1), 1.0)
     complete = replace(NOW, total=1, ended=(trial,))
     run_session(
         study, FakeExecutor(), FakeWatch(complete, complete, complete, complete, replace(complete, status="done"))
     )
-    assert queries.study(database, study.name).status == "done"
+    assert queries.study(database, study.name).status == status
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            signal.raise_signal(signal.SIGHUP)
+            assert not interrupt.asked
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 class OneWorker(FakeExecutor):

@@ -47,6 +47,23 @@ def test_durations(seconds: float, expected: str) -> None:
     assert text.duration(seconds) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.002134, "0.002134"),
+        (0.00001234, "1.234e-05"),
+        (123.456, "123.5"),
+        (123456.7, "123457"),
+        (-1234.5, "-1234"),
+        (2.5e9, "2.5e+09"),
+        (1234567, "1234567"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_numbers(value: float, expected: str) -> None:
+    assert text.number(value) == expected
+
+
 @pytest.mark.parametrize(("size", "expected"), [(None, "-"), (2**20, "1 MiB"), (3 * 2**30 // 2, "1.5 GiB")])
 def test_memory(size: int, expected: str) -> None:
     assert text.memory(size) == expected

@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,9 +33,12 @@ def test_auto_is_the_cpu_where_there_is_no_gpu() -> None:
 
 
 @pytest.mark.usefixtures("no_gpus")
-@pytest.mark.parametrize("wish", ["cuda", ["cuda:0"], ["cpu", "cuda:3"]])
-def test_a_gpu_that_is_not_there_is_named(wish: list[str]) -> None:
-    with pytest.raises(DeviceNotFound, match=r"'cuda:\d', but this machine has only: cpu.*devices: auto"):
+@pytest.mark.parametrize(
+    ("wish", "asks"),
+    [("cuda", "devices: cuda asks for a GPU"), (["cuda:0"], "asks for 'cuda:0'"), (["cpu", "cuda:3"], "for 'cuda:3'")],
+)
+def test_a_gpu_that_is_not_there_is_named(wish: Any, asks: str) -> None:
+    with pytest.raises(DeviceNotFound, match=f"{asks}, but this machine has only: cpu; use  devices: auto"):
         devices.choose(wish)
 
 

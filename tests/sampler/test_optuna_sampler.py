@@ -203,6 +203,72 @@ def test_history_tells_the_reasons(plain: Space) -> None:
     assert history(study, Domain.of(plain), number=nameless.number).unknown == 0
 
 
+def _add(study: Study, space: Space, curve: dict[int, float], value: float | None = None) -> None:
+    """A trial that was pruned, or ended with ``value``, somewhere in the space."""
+    x = np.random.default_rng(len(study.trials)).random(len(space))
+    trial = create_trial(
+        state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
+        params=space.decode(x),
+        distributions=distributions(space),
+        value=value,
+        intermediate_values=curve,
+    )
+    study.add_trial(trial)
+
+
+def _values(study: Study, space: Space) -> list[float | None]:
+    return [observation.value for observation in history(study, Domain.of(space)).observations]
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("minimize", 1.0), ("maximize", -1.0)])
+def test_a_pruned_trial_counts_as_what_it_would_have_ended_with(plain: Space, direction: str, sign: float) -> None:
+    study = _study(plain, direction)
+    curves = [{1: 3.0, 2: 2.0}, {1: 5.0, 2: 2.5}, {1: 2.0, 2: 1.75}, {2: 9.0}]
+    for curve in curves:  # changes after step 1: -1.5, -3.5, -0.5; after step 2: -0.5, -1, -0.25, -7.5
+        _add(study, plain, {step: sign * y for step, y in curve.items()}, sign * 1.5)
+    _add(study, plain, {1: sign * 4.0})
+    _add(study, plain, {1: sign * 8.0, 2: sign * 4.0})
+    _add(study, plain, {3: sign * 4.0})  # no finished trial reported at step 3
+    assert _values(study, plain) == [1.5, 1.5, 1.5, 1.5, 2.5, 3.25, 4.0]
+
+
+def test_a_pruned_trial_counts_as_its_last_value_while_no_trial_has_finished(plain: Space) -> None:
+    study = _study(plain)
+    _add(study, plain, {1: 3.0})
+    _add(study, plain, {1: 4.0, 2: 2.0})
+    _add(study, plain, {})
+    assert _values(study, plain) == [3.0, 2.0, None]
+
+
+def test_values_that_are_not_finite_tell_no_change(plain: Space) -> None:
+    study = _study(plain)
+    _add(study, plain, {1: math.inf, 2: 2.0}, 1.0)
+    _add(study, plain, {1: 3.0, 2: -math.inf}, 2.0)
+    _add(study, plain, {1: 2.0, 2: math.nan}, math.inf)
+    for curve in ({1: 5.0}, {1: 5.0, 2: 3.0}, {1: math.inf}, {1: math.nan}):
+        _add(study, plain, curve)
+    *finished, first, second, infinite, nan = _values(study, plain)
+    assert (finished, first, second, infinite) == ([1.0, 2.0, math.inf], 4.0, 2.0, math.inf)
+    assert nan is not None
+    assert math.isnan(nan)
+
+
+def test_early_losses_do_not_change_what_is_learned(plain: Space) -> None:
+    """Where every loss falls by 1 after step 1, it does not matter which trials were pruned there."""
+    pruned, complete = _study(plain), _study(plain)
+    losses = [_loss(plain, plain.decode(np.random.default_rng(i).random(len(plain)))) for i in range(16)]
+    finished = np.argsort(losses)[::4].tolist()
+    for i, loss in enumerate(losses):
+        _add(pruned, plain, {1: 1.0 + loss}, loss if i in finished else None)
+        _add(complete, plain, {}, loss)
+    means = []
+    for study in (pruned, complete):
+        assert isinstance(study.sampler, GpEiSampler)
+        study.sampler.prepare(study)
+        means.append([study.sampler.posterior_means[i] for i in finished])
+    np.testing.assert_allclose(means[0], means[1], atol=1e-3)
+
+
 def test_a_parameter_that_the_space_does_not_know_is_drawn_uniformly(plain: Space) -> None:
     trial = _study(plain).ask()
     assert 0 <= trial.suggest_float("elsewhere", 0, 1) <= 1

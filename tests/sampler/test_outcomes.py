@@ -65,11 +65,11 @@ def test_failures_stand_at_the_worst_value_after_clipping(outcome: Outcome) -> N
     np.testing.assert_allclose(restored, [1, 2, 3, 5.5, 5.5, 5.5])
 
 
-def test_a_pruned_trial_is_never_better_than_the_median_of_the_finished() -> None:
+def test_a_pruned_trial_is_never_better_than_the_best_of_the_finished() -> None:
     data = [_observation(i, value) for i, value in enumerate([1.0, 2.0, 3.0])]
-    data += [_observation(3, 0.5, Outcome.PRUNED), _observation(4, 2.5, Outcome.PRUNED)]
+    data += [_observation(3 + i, value, Outcome.PRUNED) for i, value in enumerate([0.5, 1.5, 2.5])]
     outcomes = standardize(data)
-    np.testing.assert_allclose(outcomes.restore(outcomes.z), [1, 2, 3, 2, 2.5])
+    np.testing.assert_allclose(outcomes.restore(outcomes.z), [1, 2, 3, 1, 1.5, 2.5])
 
 
 anything = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import func, or_, select, update
@@ -19,22 +18,30 @@ _POLL_S = (0.02, 0.3)  # an ask takes some 0.1 s (start-up) to 2 s (a thousand t
 
 
 @contextmanager
-def asking(database: Database, study_id: int, worker_id: str, ttl_s: float) -> Iterator[None]:
-    """Waits until nobody else asks this study, then keeps the others waiting.
+def asking(
+    database: Database,
+    study_id: int,
+    worker_id: str,
+    ttl_s: float,
+    give_up: Callable[[], bool] = lambda: False,
+) -> Iterator[bool]:
+    """Waits until nobody else asks this study, then keeps the others waiting; false where ``give_up()`` in between.
 
-    The lock of a process that died inside expires after ``ttl_s`` seconds. Raises StudyNotFound.
+    The lock of a process that died inside expires after ``ttl_s`` seconds, or with :func:`release_worker`. A worker
+    that lost the database inside gets its own lock back: it asks from one thread. Raises StudyNotFound.
     """
-    owner = f"{worker_id}/{uuid.uuid4().hex}"  # two threads of one worker exclude each other too
-    while not _acquire(database, study_id, owner, ttl_s):
+    while not (acquired := _acquire(database, study_id, worker_id, ttl_s)) and not give_up():
         time.sleep(random.uniform(*_POLL_S))
     try:
-        yield
+        yield acquired
     finally:
-        _release(database, study_id, owner)
+        if acquired:
+            _release(database, study_id, worker_id)
 
 
 def _acquire(database: Database, study_id: int, owner: str, ttl_s: float) -> bool:
-    free = or_(hpo_study.c.ask_owner.is_(None), hpo_study.c.ask_expires <= epoch_now())
+    ask_owner = hpo_study.c.ask_owner
+    free = or_(ask_owner.is_(None), ask_owner == owner, hpo_study.c.ask_expires <= epoch_now())
     newest_trial = select(func.coalesce(func.max(trials.c.trial_id), 0)).scalar_subquery()
     take = (
         update(hpo_study)

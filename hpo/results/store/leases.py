@@ -92,12 +92,14 @@ def release(database: Database, trial_id: int, token: int, *, interrupted: bool 
 
 
 def release_worker(database: Database, worker_id: str) -> None:
-    """Lets go of everything that a dead worker held."""
+    """Lets go of everything that a dead worker held, the ask lock included."""
     with database.transaction() as connection:
         held = and_(hpo_lease.c.worker_id == worker_id, hpo_lease.c.expires > epoch_now())
         released = update(hpo_lease).where(held).values(expires=epoch_now()).returning(hpo_lease.c.trial_id)
         trial_ids = list(connection.scalars(released))
         _set_state(connection, "WAITING", and_(trials.c.trial_id.in_(trial_ids), trials.c.state == "RUNNING"))
+        asked = update(hpo_study).where(hpo_study.c.ask_owner == worker_id)
+        connection.execute(asked.values(ask_owner=None, ask_expires=None))
 
 
 def abandoned(database: Database, study_id: int) -> list[Abandoned]:

@@ -1,0 +1,85 @@
+"""The worker's side of a runner that behaves badly, played by small programs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hpo.protocol import Ready, Stop
+from hpo.worker import runner_process
+from hpo.worker.runner_process import RunnerDied, RunnerProcess, RunnerUnusable
+from hpo.worker.slot import Slot
+
+READY = 'print(\'{"type": "ready"}\', flush=True)'
+Start = Callable[[str], RunnerProcess]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    started: list[RunnerProcess] = []
+    popen = runner_process.subprocess.Popen
+
+    def start(program: str) -> RunnerProcess:
+        def play(command: list[str], **options: Any) -> Any:
+            return popen([sys.executable, "-c", program], **options)
+
+        monkeypatch.setattr(runner_process.subprocess, "Popen", play)
+        runner = RunnerProcess(Slot("cpu", 1))
+        runner.start()
+        started.append(runner)
+        return runner
+
+    yield start
+    for runner in started:
+        runner.kill()
+
+
+def receive_all(runner: RunnerProcess, within_s: float = 10.0) -> list[object]:
+    """Everything until the runner is reported dead."""
+    received: list[object] = []
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        received.append(runner.receive(0.1))
+    return received
+
+
+@pytest.mark.parametrize(
+    "last_words", ["print('{\"type\": \"rep', end='', flush=True)", "sys.stdout.buffer.write(b'\\xff\\n')"]
+)
+def test_half_a_line_is_the_end_of_it(start: Start, last_words: str) -> None:
+    runner = start(f"import os, sys\n{READY}\n{last_words}\nsys.stdout.flush()\nos.kill(os.getpid(), 9)")
+    with pytest.raises(RunnerDied, match="SIGKILL"):
+        receive_all(runner)
+
+
+def test_a_grandchild_that_holds_the_output_open_is_not_waited_for(start: Start) -> None:
+    runner = start(f"import os, time\n{READY}\nif os.fork():\n    os._exit(3)\ntime.sleep(30)")
+    with pytest.raises(RunnerDied, match="exited with code 3"):
+        receive_all(runner)
+
+
+def test_one_that_never_was_ready_is_no_trials_fault(start: Start) -> None:
+    runner = start("import sys; sys.exit(1)")
+    with pytest.raises(RunnerUnusable, match="cannot start: the runner exited with code 1"):
+        receive_all(runner)
+
+
+def test_it_is_started_again_after_its_death(start: Start) -> None:
+    runner = start(READY)
+    with pytest.raises(RunnerDied):
+        receive_all(runner)
+    runner.start()
+    assert runner.receive(5.0) == Ready()
+    runner.send(Stop(trial_id=1))  # to a process that is ending: no error
+
+
+def test_close_ends_it_by_the_end_of_its_input(start: Start) -> None:
+    runner = start(f"import sys\n{READY}\nsys.stdin.read()")
+    assert runner.receive(5.0) == Ready()
+    runner.close()
+    with pytest.raises(RunnerDied, match="exited with code 0"):
+        receive_all(runner)

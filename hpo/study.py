@@ -56,6 +56,7 @@ def create_or_resume(config: StudyConfig, database: Database) -> Study:
             config=config.meaning(),
             config_hash=config.hash,
             code_version=hpo.__version__,
+            task_descriptor=config.meaning()["tasks"],
         )
         return Study(database, study_id, config)
     _take_changes(existing.study_id, StudyConfig.from_dict(existing.config), config, database)

@@ -115,7 +115,7 @@ def test_several_machines(folder: Path, postgres_url: str) -> None:
     export, *commands = exports.splitlines()
     assert export.startswith("export HPO_STORAGE=postgresql://")
     for command in (*commands, *worker.splitlines()):
-        run(folder, command, HPO_STORAGE=postgres_url)
+        run(folder, command.replace("cuda:0", "cpu"), HPO_STORAGE=postgres_url)  # a GPU is not always at hand
 
 
 def test_the_dashboard_starts(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo.cli.interrupt import INTERRUPTED
 from hpo.cli.options import examples, home, json_option, storage_option, storage_url
 from hpo.cli.preflight import require_packages, require_search
 from hpo.config import StudyConfig, load_study_config
@@ -17,8 +18,6 @@ from hpo.executors.devices import SlotPlan
 if TYPE_CHECKING:
     from hpo.results.engine import Database
     from hpo.study import Study
-
-INTERRUPTED = 130
 
 
 @click.command(

@@ -66,6 +66,7 @@ class RunnerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
+            errors="replace",  # a byte that is none spoils its own line, not those that came with it
             env=self._slot.runner_environment(),
             start_new_session=True,
         )
@@ -144,7 +145,7 @@ def _read(stdout: IO[str], events: queue.SimpleQueue[Event | _End]) -> None:
         with stdout:
             for line in stdout:
                 events.put(event(line))
-    except ValueError as error:  # half a line of a runner that died, or no UTF-8
+    except ValueError as error:  # half a line of a runner that died
         _log.warning("the runner said what is no event: %s", error)
     finally:
         events.put(_END)

@@ -113,6 +113,7 @@ class TrialOutcome(Record):
     meta_iterations: int = Field(0, ge=0)
     seconds: float = Field(0.0, ge=0.0)
     peak_memory_bytes: int = Field(0, ge=0)
+    gradients: str | None = None  # how derivatives were computed: a hpo.meta.gradients.Way
     curves: tuple[AdaptationCurve, ...] = ()
 
     @model_validator(mode="after")

@@ -23,6 +23,15 @@ import pytest
 hypothesis.settings.register_profile("hpo", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("hpo")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _accelerator_is_built() -> None:
+    """Half a minute on a fresh machine, before the clock of any test runs; without a compiler tests do without."""
+    from hpo.meta.accelerator import library
+
+    library()
+
+
 PASSWORD = "p:w/d@9{x}%"  # everything that a careless mask would let through
 
 

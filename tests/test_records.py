@@ -45,7 +45,7 @@ records = st.one_of(
     st.builds(
         TrialOutcome, outcome=st.sampled_from(Outcome), reason=st.text(), objective=finite,
         meta_iterations=st.integers(0), seconds=seconds, peak_memory_bytes=st.integers(0),
-        curves=st.lists(curves, max_size=2).map(tuple),
+        gradients=st.none() | st.text(), curves=st.lists(curves, max_size=2).map(tuple),
     ),
     st.builds(
         Observation, number=st.integers(0), params=params, outcome=st.none() | st.sampled_from(Outcome),

@@ -41,6 +41,9 @@ VERBS = (  # by how often they are used
     Verb("stop", "control:stop", "End a study before all its trials are done."),
     Verb("worker", "worker:worker", "Work on studies by hand: on another machine or GPU."),
     Verb("devices", "devices:devices", "The devices that trials can run on here."),
+    Verb(
+        "accelerate", "accelerate:accelerate", "Build what makes trials on the CPU faster, before the first one does."
+    ),
     Verb("db", "db:db", "Check or upgrade the database's tables."),
 )
 _TARGETS = {verb.name: verb.target for verb in VERBS}

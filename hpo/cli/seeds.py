@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -16,9 +15,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hpo.cli.seed_process import MESSAGES, Job, SeedFailure, SeedResult
+from hpo.child_process import how_it_ended, thread_environment
 from hpo.config import TrialConfig
 from hpo.executors.devices import cores
+from hpo.meta.seed_process import MESSAGES, Job, SeedFailure, SeedResult
 from hpo.records import Outcome, Report
 
 
@@ -45,13 +45,23 @@ def with_seeds(label: str, config: TrialConfig, count: int) -> list[SeedRun]:
 
 
 class SeedPool:
-    """Trains as many runs at a time as ``processes``; ``on_report`` is called from several threads, one at a time."""
+    """Trains as many runs at a time as ``processes``; ``on_report`` is called from several threads, one at a
+    time; profile: results say where their time went."""
 
-    def __init__(self, device: str, threads: int, processes: int, on_report: Callable[[SeedRun, Report], None]) -> None:
+    def __init__(
+        self,
+        device: str,
+        threads: int,
+        processes: int,
+        on_report: Callable[[SeedRun, Report], None],
+        *,
+        profile: bool = False,
+    ) -> None:
         self._device = device
         self._threads = threads
         self._processes = processes
         self._on_report = on_report
+        self._profile = profile
         self._lock = threading.Lock()
         self._children: list[subprocess.Popen[str]] = []
         self._closed = False
@@ -74,7 +84,8 @@ class SeedPool:
         assert child.stdout is not None
         with child:
             with contextlib.suppress(BrokenPipeError):  # it died at once: its end of output tells
-                child.stdin.write(Job(config=run.config.to_dict(), device=self._device).model_dump_json() + "\n")
+                job = Job(config=run.config.to_dict(), device=self._device, profile=self._profile)
+                child.stdin.write(job.model_dump_json() + "\n")
                 child.stdin.close()
             for line in child.stdout:
                 message = MESSAGES.validate_json(line)
@@ -82,19 +93,19 @@ class SeedPool:
                     return message
                 with self._lock:
                     self._on_report(run, message)
-        return SeedFailure(outcome=Outcome.LOST, reason=_how_it_ended(child.wait()))
+        reason = f"its process {how_it_ended(child.wait())}; what it wrote is above"
+        return SeedFailure(outcome=Outcome.LOST, reason=reason)
 
     def _start(self) -> subprocess.Popen[str] | None:
-        threads = {name: str(self._threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         with self._lock:
             if self._closed:
                 return None
             child = subprocess.Popen(
-                [sys.executable, "-m", "hpo.cli.seed_process"],
+                [sys.executable, "-m", "hpo.meta.seed_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, **threads},
+                env={**os.environ, **thread_environment(self._threads)},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its children
             )
             self._children.append(child)
@@ -111,10 +122,3 @@ def processes_for(device: str, runs: int) -> tuple[int, int]:
     """How many trainings at a time, and threads for each: on a CPU one a core, on a GPU one after the other."""
     at_once = min(runs, cores()) if device == "cpu" else 1
     return at_once, max(1, cores() // at_once)
-
-
-def _how_it_ended(code: int) -> str:
-    if code >= 0:
-        return f"its process exited with code {code}; what it wrote is above"
-    name = signal.Signals(-code).name
-    return f"its process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

@@ -70,6 +70,7 @@ def _facts(row: TrialRow) -> str:
         "meta-iterations": str(row.meta_iterations) if row.meta_iterations is not None else None,
         "time": text.duration(row.seconds) if row.seconds is not None else None,
         "peak memory": text.memory(row.peak_memory_bytes) if row.peak_memory_bytes is not None else None,
+        "gradients": row.gradients,
         "where": " ".join(filter(None, (row.host, row.device))),
         "attempts": str(row.attempts) if row.attempts is not None else None,
         "started": f"{moment(row.started_at)} UTC" if row.started_at else None,

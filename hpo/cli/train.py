@@ -14,10 +14,10 @@ from hpo.cli import comparison, text
 from hpo.cli.options import examples, json_option
 from hpo.cli.output import Column, plain_table, to_json
 from hpo.cli.preflight import require_device, require_packages
-from hpo.cli.seed_process import SeedFailure, SeedResult
 from hpo.cli.seeds import SeedPool, SeedRun, processes_for, with_seeds
 from hpo.config import TrialConfig, load_study_config
 from hpo.errors import HpoError, InputError
+from hpo.meta.seed_process import SeedFailure, SeedResult
 from hpo.records import Estimate, Report
 
 
@@ -33,16 +33,24 @@ class Scores:
     seeds: tuple[int, ...]
     loss: comparison.Values
     accuracy: comparison.Values | None
+    profiles: tuple[dict[str, float], ...] = ()  # of each seed, where asked for
 
 
-@click.command(epilog=examples("hpo train best.yaml", "hpo train best.yaml default.yaml --seeds 5 --device cuda:0"))
+@click.command(
+    epilog=examples(
+        "hpo train best.yaml",
+        "hpo train best.yaml default.yaml --seeds 5 --device cuda:0",
+        "hpo train best.yaml --profile",
+    )
+)
 @click.argument("configs", metavar="CONFIG [OTHER]", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many, from training.seed up."
 )
 @click.option("--device", metavar="cpu|cuda:N", help="The device to train on.  [default: the first GPU, else the CPU]")
+@click.option("--profile", is_flag=True, help="Show where the time of the meta-training goes.")
 @json_option
-def train(configs: tuple[Path, ...], seeds: int, device: str | None, as_json: bool) -> None:
+def train(configs: tuple[Path, ...], seeds: int, device: str | None, profile: bool, as_json: bool) -> None:
     """Meta-train CONFIG with several seeds and test it on tasks that nothing was chosen on.
 
     A search section is ignored: the values in the other sections count. With OTHER, both are trained and tested on the
@@ -57,7 +65,7 @@ def train(configs: tuple[Path, ...], seeds: int, device: str | None, as_json: bo
         _require_same_tests(" and ".join(map(str, configs)), *loaded)
     device = require_device(device)
     runs = [run for path, config in zip(configs, loaded, strict=True) for run in with_seeds(str(path), config, seeds)]
-    tested = _collect(runs, _train(runs, device))
+    tested = _collect(runs, _train(runs, device, profile=profile))
     click.echo(to_json(as_record(tested)) if as_json else as_text(tested))
 
 
@@ -76,10 +84,10 @@ def _require_same_tests(where: str, first: TrialConfig, second: TrialConfig) -> 
         raise InputError(f"{where} have different training.test_tasks ({found}): make them equal")
 
 
-def _train(runs: Sequence[SeedRun], device: str) -> list[SeedResult | SeedFailure]:
+def _train(runs: Sequence[SeedRun], device: str, *, profile: bool) -> list[SeedResult | SeedFailure]:
     processes, threads = processes_for(device, len(runs))
     click.echo(f"{len(runs)} trainings on {device}, {processes} at a time, {threads} threads each", err=True)
-    return SeedPool(device, threads, processes, _say).train(runs)
+    return SeedPool(device, threads, processes, _say, profile=profile).train(runs)
 
 
 def _say(run: SeedRun, report: Report) -> None:
@@ -112,6 +120,7 @@ def _tested(label: str, pairs: Sequence[tuple[SeedRun, SeedResult]]) -> Scores:
         tuple(run.seed for run, _ in pairs),
         np.array([result.loss for _, result in pairs]),
         np.array(accuracies) if accuracies else None,
+        tuple(result.profile for _, result in pairs if result.profile is not None),
     )
 
 
@@ -142,6 +151,7 @@ def _config_record(one: Scores) -> dict[str, Any]:
             for i, seed in enumerate(one.seeds)
         ],
         **{name: comparison.overall(v).model_dump() for name, (v,) in values.items()},
+        **({"profile": mean_profile(one.profiles)} if one.profiles else {}),
     }
 
 
@@ -157,6 +167,9 @@ def as_text(tested: Sequence[Scores]) -> str:
     lines.append(plain_table(rows, columns))
     if len(tested) == 2:
         lines += ["", *_differences(tested)]
+    for one in tested:
+        if one.profiles:
+            lines += ["", *_profile(one)]
     return "\n".join(lines)
 
 
@@ -191,3 +204,22 @@ def _verdict(found: Estimate, better_is_lower: bool) -> str:
     first_is_better = (found.mean < 0) == better_is_lower
     which = "the first is better" if first_is_better else "the second is better"
     return f"  ({ratio:.1f} standard errors: {which if ratio > 2 else 'no clear difference'})"
+
+
+def mean_profile(profiles: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Seconds by component, the mean over seeds; the largest first, ``other`` last."""
+    names = {name for profile in profiles for name in profile}
+    means = {name: sum(profile.get(name, 0.0) for profile in profiles) / len(profiles) for name in names}
+    return {name: means[name] for name in sorted(means, key=lambda name: (name == "other", -means[name]))}
+
+
+def _profile(one: Scores) -> list[str]:
+    means = mean_profile(one.profiles)
+    total = sum(means.values())
+    rows = [{"component": name, "seconds": f"{s:.2f}", "share": f"{s / total:.1%}"} for name, s in means.items()]
+    columns = [
+        Column("component", lambda row: row["component"]),
+        Column("seconds", lambda row: row["seconds"], right=True),
+        Column("share", lambda row: row["share"], right=True),
+    ]
+    return [f"meta-training of {one.label}, {text.duration(total)} a seed", plain_table(rows, columns)]

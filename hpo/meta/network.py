@@ -6,6 +6,7 @@ Parameters are a flat dict: embedding (vocabulary, embedding_size), cell0.w_ih, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from hpo.config.model import ModelConfig
 from hpo.meta.cells import Cell, Params, cell_of
-from hpo.meta.cells.base import affine, uniform
+from hpo.meta.cells.base import PARAMETERS, affine, uniform
+from hpo.meta.embedding import LookUp
 from hpo.meta.packing import Packing, pack
+from hpo.meta.read_out import ReadOut
 from hpo.meta.tasks.base import Classes, Episode, Features, TaskFamily, Tokens, Values
 
 
@@ -30,6 +33,11 @@ class Sequences:
     rows: Tensor
     packing: Packing
 
+    def chunk(self, n: int) -> list[Sequences]:
+        """At most ``n`` parts of about equal size, split along the tasks."""
+        parts = zip(self.rows.chunk(n), self.packing.chunk(n), strict=True)
+        return [Sequences(rows, packing) for rows, packing in parts]
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -37,6 +45,18 @@ class Metrics:
 
     loss: Tensor
     accuracy: Tensor | None
+
+    @classmethod
+    def join(cls, parts: Sequence[Metrics]) -> Metrics:
+        """Of the tasks of all parts."""
+        accuracies = [part.accuracy for part in parts if part.accuracy is not None]
+        return cls(torch.cat([part.loss for part in parts]), torch.cat(accuracies) if accuracies else None)
+
+    def split(self, tasks: int) -> list[Metrics]:
+        """Parts of so many tasks."""
+        losses = self.loss.view(-1, tasks)
+        accuracies = [None] * len(losses) if self.accuracy is None else self.accuracy.view(-1, tasks)
+        return [Metrics(loss, accuracy) for loss, accuracy in zip(losses, accuracies, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -57,6 +77,12 @@ class Network:
         """The recurrent cell of every layer."""
         return cell_of(self.config)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the parameters, in their order."""
+        cells = [f"cell{layer}.{name}" for layer in range(self.config.layers) for name in PARAMETERS]
+        return ["embedding"] * isinstance(self.input, Tokens) + cells + ["head.weight", "head.bias"]
+
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Params:
         """Fresh parameters on the CPU, initialized as torch.nn's Embedding and Linear and Cell.init are."""
         hidden = self.config.hidden_size
@@ -67,14 +93,14 @@ class Network:
         for layer in range(self.config.layers):
             fresh = self.cell.init(hidden if layer else self._input_size, hidden, generator, dtype)
             params |= {f"cell{layer}.{name}": tensor for name, tensor in fresh.items()}
-        params["head.weight"] = uniform((self._outputs, hidden), hidden, generator, dtype)
-        params["head.bias"] = uniform((self._outputs,), hidden, generator, dtype)
+        params["head.weight"] = uniform((self.outputs, hidden), hidden, generator, dtype)
+        params["head.bias"] = uniform((self.outputs,), hidden, generator, dtype)
         return params
 
-    def pack(self, episode: Episode) -> Sequences:
-        """The episode's inputs in the layout that ``forward`` reads."""
+    def pack(self, episode: Episode, *, dense: bool | None = None) -> Sequences:
+        """The episode's inputs in the layout that ``forward`` reads; ``dense`` as in packing.py."""
         steps = episode.inputs.flatten(1, 2)  # (tasks, examples * time[, features])
-        packing = pack(episode.lengths, episode.inputs.shape[2])
+        packing = pack(episode.lengths, episode.inputs.shape[2], dense=dense)
         index = packing.source if steps.ndim == 2 else packing.source.unsqueeze(2).expand(-1, -1, steps.shape[2])
         return Sequences(steps.gather(1, index), packing)
 
@@ -82,10 +108,11 @@ class Network:
         """Predictions (tasks, examples, outputs), examples in the episode's order; logits for classes."""
         outputs = sequences.rows
         for layer in range(self.config.layers):
-            own = _layer(params, layer)
+            own = layer_parameters(params, layer)
             projected = self._project_inputs(params, outputs) if layer == 0 else self.cell.project(own, outputs)
-            outputs, _ = self.cell.scan(own, projected, sequences.packing.sizes, None)  # (tasks, packed, H)
-        return affine(self._read_out(outputs, sequences.packing), params["head.weight"], params["head.bias"])
+            outputs, _ = self.cell.scan(own, projected, sequences.packing.steps.sizes, None)  # (tasks, packed, H)
+        read = ReadOut(self.config.readout, sequences.packing)(outputs)
+        return affine(read, params["head.weight"], params["head.bias"])
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy or mean squared error, averaged over each task's examples: (tasks,)."""
@@ -101,41 +128,26 @@ class Network:
             return Metrics(loss, None)
         return Metrics(loss, (predictions.argmax(dim=2) == targets).to(loss.dtype).mean(dim=1))
 
-    def _read_out(self, outputs: Tensor, packing: Packing) -> Tensor:
-        """What the head reads of outputs (tasks, packed, H): (tasks, examples, H)."""
-        tasks, _, hidden = outputs.shape
-        if self.config.readout == "last":
-            return outputs.gather(1, packing.last.unsqueeze(2).expand(-1, -1, hidden))
-        shares = outputs * packing.share.to(outputs.dtype).unsqueeze(2)
-        sums = outputs.new_zeros(tasks, packing.last.shape[1], hidden)
-        return sums.scatter_add(1, packing.example.unsqueeze(2).expand(-1, -1, hidden), shares)
-
     def _project_inputs(self, params: Params, rows: Tensor) -> Tensor:
-        first = _layer(params, 0)
+        first = layer_parameters(params, 0)
         if isinstance(self.input, Features):
             return self.cell.project(first, rows)
-        table = params["embedding"]  # (tasks, vocabulary, embedding_size)
-        if table.shape[1] <= rows.shape[1]:
-            # Fewer different tokens than rows: projected once each, then looked up (12 % of a meta-iteration less).
-            return _look_up(self.cell.project(first, table), rows)
-        return self.cell.project(first, _look_up(table, rows))
+        table, look_up = params["embedding"], LookUp(rows, params["embedding"].shape[1])
+        if look_up.late:
+            return look_up.rows(self.cell.project(first, table))
+        return self.cell.project(first, look_up.rows(table))
 
     @property
     def _input_size(self) -> int:
         return self.config.embedding_size if isinstance(self.input, Tokens) else self.input.size
 
     @property
-    def _outputs(self) -> int:
+    def outputs(self) -> int:
+        """Predicted numbers for an example."""
         return self.output.ways if isinstance(self.output, Classes) else self.output.size
 
 
-def _layer(params: Params, layer: int) -> Params:
+def layer_parameters(params: Params, layer: int) -> Params:
+    """The cell's own, by the names that it knows them by."""
     prefix = f"cell{layer}."
     return {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}
-
-
-def _look_up(table: Tensor, tokens: Tensor) -> Tensor:
-    """Each task's own rows: table (tasks, vocabulary, size), tokens (tasks, packed) -> (tasks, packed, size)."""
-    tasks, vocabulary, _ = table.shape
-    offsets = torch.arange(tasks, device=tokens.device).unsqueeze(1) * vocabulary
-    return F.embedding(tokens + offsets, table.flatten(0, 1))

@@ -80,6 +80,8 @@ def _facts(detail: TrialDetail, metric: str) -> Iterator[tuple[str, str]]:
         yield "device", escape(trial.device if trial.host is None else f"{trial.device} on {trial.host}")
     if trial.peak_memory_bytes:
         yield "peak memory", text.memory(trial.peak_memory_bytes)
+    if trial.gradients is not None:
+        yield "gradients", escape(trial.gradients)
     if trial.attempts is not None and trial.attempts > 1:
         yield "attempts", f"{trial.attempts}: its worker or runner died before"
 

@@ -110,6 +110,7 @@ class TrialRow:
     seconds: float | None
     meta_iterations: int | None
     peak_memory_bytes: int | None
+    gradients: str | None  # how derivatives were computed
     host: str | None
     device: str | None
     attempts: int | None

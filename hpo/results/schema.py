@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-HPO_REVISION = "0001"  # of the newest migration
+HPO_REVISION = "0002"  # of the newest migration
 OPTUNA_REVISION = "v3.2.0.a"  # of Optuna's tables as they are in Optuna 5.0
 HPO_VERSION_TABLE = "hpo_alembic_version"
 OPTUNA_VERSION_TABLE = "alembic_version"
@@ -112,6 +112,7 @@ hpo_trial = Table(
     Column("peak_memory_bytes", BigInteger),
     Column("checkpoint_uri", Text),
     Column("token", Integer),  # of the attempt that recorded the outcome
+    Column("gradients", String(16)),  # how derivatives were computed
     Index("hpo_trial_by_study", "study_id"),
 )
 hpo_report = Table(

@@ -7,6 +7,8 @@ import socket
 import uuid
 from dataclasses import dataclass, field
 
+from hpo.child_process import thread_environment
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -25,10 +27,9 @@ class Slot:
 
     def runner_environment(self) -> dict[str, str]:
         """The runner's environment: its one device, and its share of the cores."""
-        threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         # By bus, as nvidia-smi numbers them; CUDA's own order puts the fastest first.
         devices = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": self._visible_device()}
-        return {**os.environ, **threads, **devices}
+        return {**os.environ, **thread_environment(self.threads), **devices}
 
     def _visible_device(self) -> str:
         if not self.device.startswith("cuda"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,13 @@ def test_show(run: Run, study: Study) -> None:
     text = run("show", study.name, "0").stdout
     for part in ("trial 0 of lab [bold]", "outcome          ok", "0.800 ± 0.012", "3.0 GiB", "34 s", "host-1 cpu"):
         assert part in text
-    for part in ("hidden_size: 4", "adaptation on 4 validation tasks", "1.800 ± 0.050", "accuracy"):
+    for part in (
+        "gradients        accelerated",
+        "hidden_size: 4",
+        "adaptation on 4 validation tasks",
+        "1.800 ± 0.050",
+        "accuracy",
+    ):
         assert part in text
 
 
@@ -198,7 +205,7 @@ def test_show_of_a_trial_that_was_let_go_has_only_what_is_known(run: Run, study:
     let_go(study)
     text = run("show", study.name, "5").stdout
     assert "outcome          let go, to be continued" in text
-    for name in ("objective  ", "time  ", "peak memory  ", "ended  "):
+    for name in ("objective  ", "time  ", "peak memory  ", "gradients  ", "ended  "):
         assert f"  {name}" not in text
 
 
@@ -209,6 +216,7 @@ def test_show_expects_a_number(run: Run, study: Study) -> None:
 def test_show_for_programs(run: Run, study: Study) -> None:
     found = as_json(run("show", study.name, "0", "--json"))
     assert found["config"]["model"]["cell"] == "gru"
+    assert found["gradients"] == "accelerated"
     assert found["curves"][0]["points"][1]["loss"]["mean"] == 0.8
     assert found["reports"][0]["meta_iteration"] == 2
 
@@ -281,3 +289,14 @@ def test_db(run: Run, database: Database) -> None:
     assert as_json(run("db", "check", "--json", code=1))["missing_views"] == ["hpo_trials"]
     assert "upgraded" in run("db", "upgrade").stdout
     assert "good" in run("db", "check").stdout
+
+
+def test_db_upgrade_of_a_database_of_an_older_hpo(run: Run, folder: Path) -> None:
+    file = sqlite3.connect(folder / "hpo.db")
+    file.executescript((Path(__file__).parent.parent / "results" / "r0001" / "sqlite.sql").read_text())
+    file.close()
+    assert "revision 0001, expected" in run("show", "lab", "0", code=1).stderr
+    assert "upgraded: hpo revision 0001 -> " in run("db", "upgrade").stdout
+    found = as_json(run("show", "lab", "0", "--json"))
+    assert (found["value"], found["seconds"], found["gradients"]) == (0.5, 12.5, None)
+    assert "gradients  " not in run("show", "lab", "0").stdout

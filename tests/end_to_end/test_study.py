@@ -42,6 +42,7 @@ def test_a_study_from_launch_to_export(hpo: Hpo) -> None:
     assert "small" in summary
     rows = trials(hpo)
     assert [row["outcome"] for row in rows] == ["ok"] * 5
+    assert {row["gradients"] for row in rows} <= {"accelerated", "recurrences"}
     assert all(set(json.loads(row["parameters"])) >= {"learner.inner_lr", "model.cell"} for row in rows)
 
     best = json.loads(hpo("best", "small", "--format", "json"))

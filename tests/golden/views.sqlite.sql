@@ -27,8 +27,8 @@ SELECT s.study_name AS study, t.number, CAST(t.state AS TEXT) AS state, h.outcom
         FROM (SELECT * FROM trial_params WHERE trial_id = t.trial_id ORDER BY param_id) AS p) AS parameters,
     strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_start) AS started_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_complete) AS completed_at,
-    h.seconds, h.meta_iterations, h.peak_memory_bytes, h.host, h.device, h.attempts, h.seed, h.checkpoint_uri,
-    t.study_id, t.trial_id
+    h.seconds, h.meta_iterations, h.peak_memory_bytes, h.gradients, h.host, h.device, h.attempts, h.seed,
+    h.checkpoint_uri, t.study_id, t.trial_id
 FROM trials AS t
 JOIN studies AS s ON s.study_id = t.study_id
 LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0

@@ -102,6 +102,7 @@ class Lab:
             meta_iterations=300,
             seconds=12.5,
             peak_memory_bytes=734 * 2**20,
+            gradients="accelerated",
             curves=(curve(loss, trained), curve(loss + 0.1, trained, "test")),
         )
         fixed = {"learner.inner_steps": trained, "learner.inner_lr": round(0.02 + loss / 4, 4), "model.cell": cell}

@@ -81,7 +81,15 @@ def test_a_long_reason_has_a_block_of_its_own(best: TrialDetail) -> None:
 
 def test_a_trial_without_results_has_a_short_note(best: TrialDetail) -> None:
     unknown = replace(
-        best.trial, outcome=None, state="FAIL", value=None, sem=None, seconds=None, device=None, peak_memory_bytes=None
+        best.trial,
+        outcome=None,
+        state="FAIL",
+        value=None,
+        sem=None,
+        seconds=None,
+        device=None,
+        peak_memory_bytes=None,
+        gradients=None,
     )
     bare = TrialDetail(unknown, config=None, reports=(), curves=())
     assert notes.trial_note(bare, "query_loss") == "| outcome | **fail** |\n| :-- | :-- |"

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import sqlite3
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 
 from hpo.errors import SchemaMismatch
-from hpo.results import migrate, schema
+from hpo.results import migrate, queries, schema, store
 from hpo.results.engine import Database, connect
+from hpo.results.urls import parse_url
+from tests.results.conftest import ok
+
+R0001 = Path(__file__).parent / "r0001"
 
 
 def test_the_migrations_make_the_tables_of_the_schema(database: Database) -> None:
@@ -61,3 +68,52 @@ def test_a_newer_database_is_left_alone(database: Database) -> None:
     with pytest.raises(SchemaMismatch, match="newer hpo"):
         migrate.upgrade(database)
     assert migrate.check(database).missing_views == ("hpo_curves",)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def r0001_url(request: pytest.FixtureRequest) -> str:
+    """A database that hpo has written at revision 0001: trial 0 of "lab" ended ok, trial 1 runs."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    dump = R0001 / f"{request.param}.sql"
+    if request.param == "sqlite":
+        file = sqlite3.connect(str(parse_url(url).path))
+        file.executescript(dump.read_text())
+        file.close()
+    else:
+        server = request.getfixturevalue("postgres_server")
+        command = [server.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", url]
+        subprocess.run([*command, "-f", dump], check=True, capture_output=True)
+    return url
+
+
+def contents(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all tables but the revisions."""
+    with database.reading() as connection:
+        names = [name for name in inspect(connection).get_table_names() if "alembic" not in name]
+        return {name: _rows(connection, name) for name in names}
+
+
+def _rows(connection: Connection, table: str) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()]
+
+
+def test_revision_0001_is_upgraded_without_a_loss(r0001_url: str) -> None:
+    with pytest.raises(SchemaMismatch, match=r"revision 0001, expected \d+\): run  hpo db upgrade"):
+        connect(r0001_url)
+    with connect(r0001_url, check_schema=False) as database:
+        before = contents(database)
+        assert migrate.upgrade(database).is_current
+        assert len(before["hpo_trial"]) == 2
+        for row in before["hpo_trial"]:
+            row["gradients"] = None
+        assert contents(database) == before
+
+
+def test_after_an_upgrade_old_trials_are_read_and_go_on(r0001_url: str) -> None:
+    with connect(r0001_url, check_schema=False) as database:
+        migrate.upgrade(database)
+    with connect(r0001_url) as database:
+        ended, running = queries.study_trials(database, "lab")
+        assert (ended.outcome, ended.value, ended.parameters, ended.gradients) == ("ok", 0.5, {"lr": 0.1}, None)
+        store.finish(database, running.trial_id, 1, ok())
+        assert [row.gradients for row in queries.study_trials(database, "lab")] == [None, "recurrences"]

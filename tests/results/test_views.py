@@ -127,6 +127,7 @@ def test_one_row_a_trial_with_everything(lab: Lab) -> None:
         "seconds": 12.5,
         "meta_iterations": 300,
         "peak_memory_bytes": 5_000_000_000,
+        "gradients": "recurrences",
         "host": "host",
         "device": "cpu",
         "attempts": 1,

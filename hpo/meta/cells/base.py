@@ -25,15 +25,77 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from hpo.meta.cells.steps import Steps
+
 Params = dict[str, Tensor]
 State = tuple[Tensor, ...]
+PARAMETERS = ("w_ih", "w_hh", "b_ih", "b_hh")
 _OPEN = 3.0  # remembers for about 1 / (1 - sigma(3)) = 21 steps
 
 Scan = Callable[[Params, Tensor, Sequence[int], State | None], tuple[Tensor, State]]
+
+
+class Rows(Protocol):
+    """A pass's quantities over packed rows."""
+
+    @property
+    def outputs(self) -> Tensor:
+        """(tasks, packed, H): h, the derivative of a loss by h, or the derivative of h in a direction."""
+
+
+class Adjoint(Rows, Protocol):
+    """Derivatives of a loss, (tasks, packed, G H)."""
+
+    @property
+    def projected(self) -> Tensor:
+        """By W_ih x + b_ih."""
+
+    @property
+    def recurrent(self) -> Tensor:
+        """By W_hh h + b_hh."""
+
+
+class Recurrence(Protocol):
+    """The derivatives of a scan by hand: what is handed from pass to pass is a cell's own business.
+
+    Autograd through a scan keeps and walks a graph of every operation of every step, twice for a second derivative.
+    By hand a pass is one product and a few additions a step; all that does not depend on the step before is computed
+    for all rows at once. Tensors that a pass is given to begin with are overwritten.
+
+    merged  whether W_ih x + b_ih and W_hh h + b_hh only appear as their sum
+    """
+
+    @property
+    def merged(self) -> bool:
+        """See the class."""
+
+    def forward(self, params: Params, projected: Tensor, steps: Steps) -> Any:
+        """The scan over projected (tasks, packed, G H) = W_ih x + b_ih, and + b_hh where merged: Rows."""
+
+    def adjoint(self, params: Params, trace: Any, outputs: Tensor, steps: Steps, *, consume: bool) -> Any:
+        """Back-propagation from outputs (tasks, packed, H), dL/dh of what reads h: an Adjoint.
+
+        consume: nothing but h is needed of the trace from here on, so its memory may be used.
+        """
+
+    def tangent(self, params: Params, trace: Any, projected: Tensor, recurrent: Tensor | None, steps: Steps) -> Any:
+        """The scan's derivative in a direction: Rows.
+
+        projected and recurrent (tasks, packed, G H): the derivatives of W_ih x + b_ih and, with h as it is, of
+        W_hh h + b_hh; where merged, their sum and None.
+        """
+
+    def curvature(self, params: Params, trace: Any, adjoint: Any, tangent: Any, outputs: Tensor, steps: Steps) -> Any:
+        """The derivative of :meth:`adjoint` in the direction of ``tangent``: an Adjoint.
+
+        outputs (tasks, packed, H): the derivative of what adjoint was given, with that of W_hh^T times the adjoint's
+        ``recurrent`` added to the step before.
+        """
 
 
 @dataclass(frozen=True)
@@ -46,12 +108,14 @@ class Cell:
     scan(params, projected, sizes, state=None)          the recurrence over projected (tasks, packed, G H)
         -> outputs (tasks, packed, H), state            state: a tuple of (tasks, examples, H), None for zeros; the one
                                                         returned is that of the examples that reach the last step
+    recurrence                                          the derivatives of scan by hand; None: autograd's are used
     """
 
     gates: int
     keep: int | None
     project: Callable[[Params, Tensor], Tensor]
     scan: Scan
+    recurrence: Recurrence | None = None
 
     def init(self, input_size: int, hidden_size: int, generator: torch.Generator, dtype: torch.dtype) -> Params:
         """Parameters of one network, without a task axis: U(-1/sqrt(H), 1/sqrt(H)), and the keeping gate open."""
@@ -72,6 +136,23 @@ def uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator, dty
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A linear layer for every task: x (tasks, rows, in), weight (tasks, out, in), bias (tasks, out)."""
     return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
+
+
+def contiguous(weight: Tensor) -> Tensor:
+    """weight (tasks, a, b) as products want it, still one for all tasks if it was."""
+    return weight[0].contiguous().expand_as(weight) if _is_shared(weight) else weight.contiguous()
+
+
+def times(x: Tensor, weight: Tensor) -> Tensor:
+    """x (tasks, rows, a) times weight (tasks, a, b); of a few rows, half the time where the tasks share the weight."""
+    if not _is_shared(weight):
+        return torch.bmm(x, weight)
+    return (x.flatten(0, 1) @ weight[0]).view(*x.shape[:2], -1)
+
+
+def _is_shared(weight: Tensor) -> bool:
+    """Whether all tasks have the same: theta, before the first inner step."""
+    return weight.stride(0) == 0
 
 
 def zeros(count: int, params: Params, examples: int) -> State:

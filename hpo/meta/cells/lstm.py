@@ -6,17 +6,33 @@
     c_t = f_t * c_{t-1} + i_t * g_t                                  cell state
     h_t = o_t * tanh(c_t)                                            output
 
+Derivatives: x~ is dL/dx, x^ the derivative of x in a direction; products of vectors are elementwise. The coefficients
+are computed for all steps at once, and shared by the three scans, which are linear:
+
+    D = i (1 - i), f (1 - f), 1 - g^2, o (1 - o)                     of the activations
+    A[i], A[f], A[g] = dc_t/da_t = D_i g, D_f c_{t-1}, D_g i         A[o] = dh_t/da_t = D_o tanh(c)
+    E = dh_t/dc_t = o (1 - tanh(c)^2)
+    adjoint     h~_t += W_hh^T a~_{t+1}                              c~_t += E_t h~_t + f_{t+1} c~_{t+1}
+                a~_t[i, f, g] += A_t c~_t                            a~_t[o] += A_t h~_t
+    tangent     a^_t += W_hh h^_{t-1}                                c^_t = f_t c^_{t-1} + sum_{i,f,g} A_t a^_t
+                h^_t = A_t[o] a^_t[o] + E_t c^_t
+    curvature   the adjoint scan once more, begun with the change of its coefficients:
+                c~^_t = E^_t h~_t + f^_{t+1} c~_{t+1}                a~^_t = A^_t c~_t, A^_t[o] h~_t
+                A^ = A (1 - 2 sigma) a^ (g: -2 A g a^) + D_i g^, D_f c^_{t-1}, D_g i^, D_o tanh(c)^
+
 Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, in the parametrization of torch.nn.LSTM.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from hpo.meta.cells.base import Params, State, affine, running, zeros
+from hpo.meta.cells.base import Params, State, affine, contiguous, running, times, zeros
+from hpo.meta.cells.steps import Steps, continuing
 
 
 def project(params: Params, x: Tensor) -> Tensor:
@@ -37,3 +53,192 @@ def scan(params: Params, projected: Tensor, sizes: Sequence[int], state: State |
         state = (h, c)
         outputs.append(h)
     return torch.cat(outputs, dim=1), state
+
+
+class Trace(NamedTuple):
+    """A forward pass over (tasks, packed) rows: gates and A (4, H), the others (H); ``squashed`` is tanh(c)."""
+
+    outputs: Tensor
+    cells: Tensor
+    squashed: Tensor
+    gates: Tensor
+    by_gates: Tensor
+    by_cells: Tensor
+
+
+class Adjoint(NamedTuple):
+    """dL/da (tasks, packed, 4, H), dL/dh and dL/dc (tasks, packed, H)."""
+
+    gates: Tensor
+    outputs: Tensor
+    cells: Tensor
+
+    @property
+    def projected(self) -> Tensor:
+        """dL/da as (tasks, packed, 4 H)."""
+        return self.gates.flatten(2)
+
+    @property
+    def recurrent(self) -> Tensor:
+        """The same: W_ih x and W_hh h appear as a sum only."""
+        return self.projected
+
+
+class Tangent(NamedTuple):
+    """Directional derivatives a^ (tasks, packed, 4, H), h^ and c^ (tasks, packed, H)."""
+
+    gates: Tensor
+    outputs: Tensor
+    cells: Tensor
+
+
+class Recurrence:
+    """The hand-written passes; see base.Recurrence."""
+
+    merged = True
+
+    def forward(self, params: Params, projected: Tensor, steps: Steps) -> Trace:
+        """i, f, g, o take the place of a in ``projected``."""
+        gates = _by_gate(projected)
+        h, c, squashed, by_cells = (torch.empty_like(gates[:, :, 0]) for _ in range(4))
+        trace = Trace(h, c, squashed, gates, torch.empty_like(gates), by_cells)
+        w_hh = contiguous(params["w_hh"].mT)  # of 5 rows, a product with the transposed view takes twice as long
+        before = None
+        for a, *quantities in zip(*map(steps.split, (projected, *trace)), strict=True):
+            step = Trace(*quantities)
+            if before is not None:
+                before = Trace(*(continuing(part, a.shape[1]) for part in before))
+                a += times(before.outputs, w_hh)
+            _step(step, before)
+            before = step
+        return trace
+
+    def adjoint(self, params: Params, trace: Trace, outputs: Tensor, steps: Steps, *, consume: bool) -> Adjoint:
+        """h~ takes the place of dL/dh at fixed later steps in ``outputs``."""
+        gates = trace.by_gates if consume else torch.empty_like(trace.gates)
+        begun = Adjoint(gates, outputs, torch.empty_like(outputs))
+        return _adjoint_scan(params, trace, begun, steps, torch.mul)
+
+    def tangent(
+        self, params: Params, trace: Trace, projected: Tensor, recurrent: Tensor | None, steps: Steps
+    ) -> Tangent:
+        """a^ takes the place of its part at fixed h in ``projected``; ``recurrent`` is in it."""
+        gates = _by_gate(projected)
+        h, c = torch.empty_like(trace.outputs), torch.empty_like(trace.cells)
+        w_hh = contiguous(params["w_hh"].mT)
+        f = trace.gates[:, :, 1]
+        rows = map(steps.split, (projected, gates, h, c, f, trace.by_gates, trace.by_cells))
+        before = None
+        for a, a_t, h_t, c_t, f_t, by_gates, by_cells in zip(*rows, strict=True):
+            if before is not None:
+                h_before, c_before = (continuing(part, a.shape[1]) for part in before)
+                a += times(h_before, w_hh)
+            a_i, a_f, a_g, a_o = a_t.unbind(2)
+            by_i, by_f, by_g, by_o = by_gates.unbind(2)
+            torch.mul(a_i, by_i, out=c_t).addcmul_(a_f, by_f).addcmul_(a_g, by_g)
+            if before is not None:
+                c_t.addcmul_(f_t, c_before)
+            torch.mul(a_o, by_o, out=h_t).addcmul_(c_t, by_cells)
+            before = h_t, c_t
+        return Tangent(gates, h, c)
+
+    def curvature(
+        self, params: Params, trace: Trace, adjoint: Adjoint, tangent: Tangent, outputs: Tensor, steps: Steps
+    ) -> Adjoint:
+        """The derivative of :meth:`adjoint`; ``outputs`` is overwritten as there."""
+        slopes = _slopes(trace.gates)
+        activations = slopes * tangent.gates  # i^, f^, g^, o^
+        by_gates = _change_of_gates(trace, tangent, slopes, activations, steps)
+        by_gates[:, :, :3].mul_(adjoint.cells.unsqueeze(2))
+        by_gates[:, :, 3].mul_(adjoint.outputs)
+        cells = _change_of_cells(trace, tangent, activations).mul_(adjoint.outputs)
+        steps.add_to_previous(cells, steps.later(activations[:, :, 1] * adjoint.cells))
+        return _adjoint_scan(params, trace, Adjoint(by_gates, outputs, cells), steps, _add_product)
+
+
+def _slopes(gates: Tensor) -> Tensor:
+    """D."""
+    slopes = torch.addcmul(gates, gates, gates, value=-1)
+    g = gates[:, :, 2]
+    torch.mul(g, g, out=slopes[:, :, 2]).neg_().add_(1)
+    return slopes
+
+
+def _step(step: Trace, before: Trace | None) -> None:
+    """Fills in one step, where a stands for the gates; before: the step before it.
+
+    The coefficients come from the products that are there, s (1 - s) x = s x - (s x) s, while these are in the cache.
+    """
+    i, f, g, o = step.gates.unbind(2)
+    by_i, by_f, by_g, by_o = step.by_gates.unbind(2)
+    step.gates[:, :, :2].sigmoid_()
+    g.tanh_()
+    o.sigmoid_()
+    written = i * g
+    torch.addcmul(written, written, i, value=-1, out=by_i)
+    torch.addcmul(i, written, g, value=-1, out=by_g)
+    if before is None:
+        step.cells.copy_(written)
+        by_f.zero_()
+    else:
+        kept = f * before.cells
+        torch.add(written, kept, out=step.cells)
+        torch.addcmul(kept, kept, f, value=-1, out=by_f)
+    squashed, h = torch.tanh(step.cells, out=step.squashed), step.outputs
+    torch.mul(o, squashed, out=h)
+    torch.addcmul(h, h, o, value=-1, out=by_o)
+    torch.addcmul(o, h, squashed, value=-1, out=step.by_cells)
+
+
+def _add_product(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
+    return out.addcmul_(a, b)
+
+
+def _adjoint_scan(
+    params: Params, trace: Trace, begun: Adjoint, steps: Steps, product: Callable[..., Tensor]
+) -> Adjoint:
+    """Overwrites (product = torch.mul) or adds to (_add_product) what a~ and c~ begin with, and adds to h~."""
+    w_hh = contiguous(params["w_hh"])
+    f = trace.gates[:, :, 1]
+    quantities = (begun.projected, begun.gates, begun.outputs, begun.cells, f, trace.by_gates, trace.by_cells)
+    after = None
+    for a, a_t, h_t, c_t, f_t, by_gates, by_cells in reversed(list(zip(*map(steps.split, quantities), strict=True))):
+        if after is not None:
+            a_after, _, _ = after
+            continuing(h_t, a_after.shape[1]).add_(times(a_after, w_hh))
+        product(h_t, by_cells, out=c_t)
+        if after is not None:
+            _, c_after, f_after = after
+            continuing(c_t, c_after.shape[1]).addcmul_(f_after, c_after)
+        product(by_gates[:, :, :3], c_t.unsqueeze(2), out=a_t[:, :, :3])
+        product(by_gates[:, :, 3], h_t, out=a_t[:, :, 3])
+        after = a, c_t, f_t
+    return begun
+
+
+def _change_of_gates(trace: Trace, tangent: Tangent, slopes: Tensor, activations: Tensor, steps: Steps) -> Tensor:
+    """A^ (tasks, packed, 4, H)."""
+    factors = torch.mul(trace.gates, -2)
+    factors[:, :, :2].add_(1)
+    factors[:, :, 3].add_(1)
+    change = factors.mul_(trace.by_gates).mul_(tangent.gates)
+    change_i, change_f, change_g, change_o = change.unbind(2)
+    slope_i, slope_f, slope_g, slope_o = slopes.unbind(2)
+    change_i.addcmul_(slope_i, activations[:, :, 2])
+    steps.later(change_f).addcmul_(steps.later(slope_f), steps.previous(tangent.cells))
+    change_g.addcmul_(slope_g, activations[:, :, 0])
+    squashed = torch.addcmul(tangent.cells, trace.squashed.square(), tangent.cells, value=-1)  # tanh(c)^
+    change_o.addcmul_(slope_o, squashed)
+    return change
+
+
+def _change_of_cells(trace: Trace, tangent: Tangent, activations: Tensor) -> Tensor:
+    """E^ = (1 - tanh(c)^2) (o^ - 2 o tanh(c) c^), (tasks, packed, H)."""
+    inner = torch.mul(trace.gates[:, :, 3], trace.squashed).mul_(tangent.cells)
+    inner = torch.add(activations[:, :, 3], inner, alpha=-2)
+    return inner.addcmul_(trace.squashed.square(), inner, value=-1)
+
+
+def _by_gate(rows: Tensor) -> Tensor:
+    """(tasks, rows, 4 H) -> (tasks, rows, 4, H)."""
+    return rows.view(*rows.shape[:2], 4, -1)

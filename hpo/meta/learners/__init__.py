@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hpo.config import TrialConfig
 from hpo.meta.learners.base import Learner, Predictor, adapt
+from hpo.meta.learners.fused_maml import FusedMaml
 from hpo.meta.learners.maml import Maml
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskFamily
 
 LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {"maml": Maml}
 
-__all__ = ["LEARNERS", "Learner", "Predictor", "adapt", "learner_of"]
+__all__ = ["LEARNERS", "Learner", "Predictor", "adapt", "fused_learner", "learner_of"]
 
 
 def learner_of(config: TrialConfig, family: TaskFamily) -> Learner:
     """The learner that ``learner.kind`` names, with the network of ``model`` for this family's tasks."""
     return LEARNERS[config.learner.kind](config.learner, Network.of(config.model, family))
+
+
+def fused_learner(learners: Sequence[Learner]) -> FusedMaml:
+    """Learners of one network, as one program with a trial axis."""
+    trials = [learner for learner in learners if isinstance(learner, Maml)]
+    assert len(trials) == len(learners)  # every learner there is
+    return FusedMaml(trials)

@@ -13,15 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial, reduce
 
 import torch
 from torch import Tensor
 
 from hpo.config.learner import MamlConfig
 from hpo.meta.cells import Params
+from hpo.meta.gradients import episode_loss
 from hpo.meta.learners.base import Predictor
-from hpo.meta.network import Metrics, Network, Sequences
+from hpo.meta.learners.chunks import chunking
+from hpo.meta.learners.cuda_graphs import CudaGraphs, capturable
+from hpo.meta.learners.inner_loop import InnerLoop, descend
+from hpo.meta.network import Metrics, Network
 from hpo.meta.tasks.base import Episode, TaskBatch
 
 
@@ -43,58 +47,49 @@ class Maml:
 
     def meta_gradient(self, meta: Params, batch: TaskBatch) -> tuple[Params, Metrics]:
         """Gradient like ``meta`` and the metrics of the query sets after K steps."""
-        parts = batch.chunk(-(-batch.tasks // tasks_at_once(self.network)))
-        results = [self._part(meta, part, batch.tasks) for part in parts]
-        gradient = {name: torch.stack([result[0][name] for result in results]).sum(dim=0) for name in meta}
-        return gradient, _join([result[1] for result in results])
+        device = batch.support.inputs.device
+        if capturable(self.network, device):
+            return self._graphs.setdefault(device, CudaGraphs(device))(self._meta_gradient, meta, batch)
+        return self._meta_gradient(meta, batch)
+
+    def _meta_gradient(self, meta: Params, batch: TaskBatch) -> tuple[Params, Metrics]:
+        second = self.config.order == "second"
+        parameters = sum(tensor.numel() for tensor in meta.values())
+        chunks = chunking(self.network, parameters, batch, self.inner_steps if second else 0)
+        loop = InnerLoop.of(
+            self.adapted, self.config.inner_lr, self.inner_steps, second=second, recompute=chunks.recompute
+        )
+        results = [self._part(loop, meta, part, batch.tasks) for part in batch.chunk(-(-batch.tasks // chunks.tasks))]
+        gradient = {name: reduce(torch.add, [result[0][name] for result in results]) for name in meta}
+        return gradient, Metrics.join([result[1] for result in results])
 
     def adaptation(self, meta: Params, support: Episode) -> Iterator[Predictor]:
         """The predictors after 0, 1, 2, ... steps; keeps no graph."""
-        sequences = self.network.pack(support)
-        params = {name: tensor.expand(support.tasks, *tensor.shape) for name, tensor in _leaves(meta).items()}
+        loss, phi = episode_loss(self.network, support), _expanded(meta, support.tasks)
+        rates = dict.fromkeys(self.adapted, self.config.inner_lr)
         while True:
-            yield partial(self._predict, params)
-            params = _leaves(self._step(params, sequences, support.targets, create_graph=False))
+            yield partial(self._predict, phi)
+            phi = descend(phi, loss.slope(phi, rates.keys(), keep=False), rates)
 
-    def _part(self, meta: Params, part: TaskBatch, tasks: int) -> tuple[Params, Metrics]:
+    def _part(self, loop: InnerLoop, meta: Params, part: TaskBatch, tasks: int) -> tuple[Params, Metrics]:
         """The part's share of the mean over ``tasks`` tasks."""
-        leaves = _leaves(meta)
-        support = self.network.pack(part.support)
-        params = {name: tensor.expand(part.tasks, *tensor.shape) for name, tensor in leaves.items()}
-        for _ in range(self.inner_steps):
-            params = self._step(params, support, part.support.targets, create_graph=self.config.order == "second")
-        predictions = self.network.forward(params, self.network.pack(part.query))
-        loss = self.network.loss(predictions, part.query.targets).sum() / tasks
-        gradients = torch.autograd.grad(loss, list(leaves.values()))
-        return dict(zip(leaves, gradients, strict=True)), self.network.metrics(predictions, part.query.targets)
+        support, query = episode_loss(self.network, part.support), episode_loss(self.network, part.query)
+        gradient = loop.meta_gradient(_expanded(meta, part.tasks), support, query)
+        metrics = self.network.metrics(gradient.query.predictions, part.query.targets)
+        return {name: tensor.sum(dim=0) / tasks for name, tensor in gradient.theta.items()}, metrics
 
-    @torch.enable_grad()
-    def _step(self, params: Params, support: Sequences, targets: Tensor, *, create_graph: bool) -> Params:
-        """phi_{k+1}; with create_graph=False its derivative with respect to phi_k is 1."""
-        adapted = [name for name in params if name != "embedding" or self.config.adapt_embedding]
-        loss = self.network.loss(self.network.forward(params, support), targets).sum()  # tasks do not interact
-        gradients = torch.autograd.grad(loss, [params[name] for name in adapted], create_graph=create_graph)
-        steps = zip(adapted, gradients, strict=True)
-        return params | {name: torch.sub(params[name], step, alpha=self.config.inner_lr) for name, step in steps}
+    @cached_property
+    def _graphs(self) -> dict[torch.device, CudaGraphs]:
+        return {}
 
-    @torch.no_grad()
-    def _predict(self, params: Params, episode: Episode) -> Tensor:
-        return self.network.forward(params, self.network.pack(episode))
+    @cached_property
+    def adapted(self) -> list[str]:
+        """The parameters that the inner loop changes."""
+        return [name for name in self.network.names if name != "embedding" or self.config.adapt_embedding]
+
+    def _predict(self, phi: Params, episode: Episode) -> Tensor:
+        return episode_loss(self.network, episode).predict(phi)
 
 
-def tasks_at_once(network: Network) -> int:
-    """Tasks whose graph is held at the same time: bounds memory, whatever the meta-batch (about 1 GB in quickstart).
-
-    Not smaller for the sake of caches: under autograd, parts of 8, 4 or 2 of 16 tasks took 1-5, 4-15 and 25-45 % longer
-    (H = 32, 64, 128).
-    """
-    return max(4, 2048 // network.config.hidden_size)
-
-
-def _leaves(params: Params) -> Params:
-    return {name: tensor.detach().requires_grad_() for name, tensor in params.items()}
-
-
-def _join(parts: list[Metrics]) -> Metrics:
-    accuracies = [part.accuracy for part in parts if part.accuracy is not None]
-    return Metrics(torch.cat([part.loss for part in parts]), torch.cat(accuracies) if accuracies else None)
+def _expanded(meta: Params, tasks: int) -> Params:
+    return {name: tensor.expand(tasks, *tensor.shape) for name, tensor in meta.items()}

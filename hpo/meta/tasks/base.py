@@ -7,6 +7,7 @@ Shapes: ``tasks`` in a batch, ``examples`` in one task's support or query set, `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -84,6 +85,13 @@ class Episode:
         """Moved to ``device``; ``dtype`` is for real numbers only, tokens and classes stay integers."""
         return type(self)(*(_to(tensor, device, dtype) for tensor in (self.inputs, self.targets, self.lengths)))
 
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """The tasks of all parts; shorter ones are padded."""
+        time = max(part.inputs.shape[2] for part in parts)
+        inputs = torch.cat([_padded(part.inputs, time) for part in parts])
+        return cls(inputs, torch.cat([part.targets for part in parts]), torch.cat([part.lengths for part in parts]))
+
     def chunk(self, n: int) -> tuple[Self, ...]:
         """At most ``n`` parts of about equal size, split along the tasks."""
         parts = (self.inputs.chunk(n), self.targets.chunk(n), self.lengths.chunk(n))
@@ -105,6 +113,11 @@ class TaskBatch:
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
         """Moved to ``device``; ``dtype`` is for real numbers only."""
         return type(self)(self.support.to(device, dtype), self.query.to(device, dtype))
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """The tasks of all parts; shorter ones are padded."""
+        return cls(Episode.join([part.support for part in parts]), Episode.join([part.query for part in parts]))
 
     def chunk(self, n: int) -> tuple[Self, ...]:
         """At most ``n`` parts of about equal size, split along the tasks."""
@@ -171,6 +184,15 @@ class TaskFamily(ABC):
 def _tensor(array: NDArray[Any]) -> Tensor:
     kind = np.float32 if array.dtype.kind == "f" else np.int64
     return torch.from_numpy(np.require(array, kind, ["C", "W"]))
+
+
+def _padded(inputs: Tensor, time: int) -> Tensor:
+    """inputs (tasks, examples, steps, ...) -> (tasks, examples, time, ...)."""
+    missing = time - inputs.shape[2]
+    if not missing:
+        return inputs
+    shape = (*inputs.shape[:2], missing, *inputs.shape[3:])
+    return torch.cat([inputs, inputs.new_zeros(shape)], dim=2)
 
 
 def _to(tensor: Tensor, device: torch.device | str | None, dtype: torch.dtype | None) -> Tensor:

@@ -77,7 +77,11 @@ def _check_range(where: str, tensor: Tensor, low: int, high: int) -> None:
 
 def _check_padding(where: str, episode: Episode) -> None:
     padding = torch.arange(episode.inputs.shape[2]) >= episode.lengths[..., None]  # (tasks, examples, time)
-    _expect(not episode.inputs[padding].any(), where, "other values than 0 after a sequence's length", "0 as padding")
+    while padding.ndim < episode.inputs.ndim:
+        padding = padding.unsqueeze(-1)
+    _expect(
+        not (episode.inputs * padding).any(), where, "other values than 0 after a sequence's length", "0 as padding"
+    )
 
 
 def _check_finite(where: str, tensor: Tensor) -> None:

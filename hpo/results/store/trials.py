@@ -67,6 +67,7 @@ def _columns(outcome: TrialOutcome, objective: Estimate | None, token: int) -> d
         "meta_iterations": outcome.meta_iterations,
         "seconds": outcome.seconds,
         "peak_memory_bytes": outcome.peak_memory_bytes,
+        "gradients": outcome.gradients,
         "token": token,
         **({} if outcome.outcome is Outcome.OK else {"checkpoint_uri": None}),  # it is not kept
     }

@@ -12,6 +12,7 @@ from torch_reference import adapted_query_losses, first_order
 from hpo.config import TrialConfig
 from hpo.meta.cells import Params
 from hpo.meta.learners import Learner, adapt, learner_of, maml
+from hpo.meta.learners.chunks import Chunking
 from hpo.meta.tasks import Split, TaskBatch, task_family
 
 Make = Callable[..., TrialConfig]
@@ -107,7 +108,7 @@ def test_tasks_do_not_interact_and_parts_do_not_matter(
 ) -> None:
     learner, meta, batch = set_up(trial_config(learner__order=order), tasks, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(maml, "tasks_at_once", lambda _: at_once)
+        patch.setattr(maml, "chunking", lambda *_: Chunking(at_once, recompute=False))
         together, metrics = learner.meta_gradient(meta, batch)
     alone = [learner.meta_gradient(meta, task) for task in batch.chunk(tasks)]
     assert metrics.accuracy is not None
@@ -124,8 +125,3 @@ def test_the_meta_parameters_are_left_as_they_are(trial_config: Make) -> None:
     learner.meta_gradient(meta, batch)
     adapt(learner, meta, batch.support, 3)
     assert all(torch.equal(meta[name], before[name]) and not meta[name].requires_grad for name in meta)
-
-
-def test_large_networks_hold_fewer_tasks_at_once(trial_config: Make) -> None:
-    learners = [set_up(trial_config(model__hidden_size=size))[0] for size in (8, 128, 1024)]
-    assert [maml.tasks_at_once(learner.network) for learner in learners] == [256, 16, 4]

@@ -1,12 +1,14 @@
 """The child process that trains one config with one seed and tests it.
 
 A Job as JSON on standard input; on standard output a line for each report, then one result or one failure.
+Who only exchanges messages with it (hpo.cli.seeds) imports no torch: that comes with the training.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,14 +24,19 @@ class Job(Record):
 
     config: dict[str, Any]  # TrialConfig.to_dict()
     device: str
+    profile: bool = False  # whether to say where the time went
 
 
 class SeedResult(Record):
-    """Query loss and accuracy of every meta-test task after learner.inner_steps steps, in the order of the tasks."""
+    """Query loss and accuracy of every meta-test task after learner.inner_steps steps, in the order of the tasks.
+
+    profile  seconds of the meta-training by component, the rest as ``other``; None if it was not asked for
+    """
 
     loss: tuple[float, ...]
     accuracy: tuple[float, ...] | None
     seconds: float
+    profile: dict[str, float] | None = None
 
 
 class SeedFailure(Record):
@@ -70,13 +77,16 @@ def train_and_test(job: Job, events: Events) -> SeedResult:
     """Raises Diverged, OutOfMemory, and InputError where the config's parts do not fit each other."""
     from hpo.meta.evaluate import task_curves
     from hpo.meta.loop import Trained, train
+    from hpo.meta.profile import profiled
     from hpo.meta.resources import find_device, naming_out_of_memory
     from hpo.meta.tasks import Split
     from hpo.meta.trial import Trial
 
     began = time.perf_counter()
     config = TrialConfig.from_dict(job.config)
-    ended = train(config, job.device, None, events)
+    with profiled() if job.profile else nullcontext() as profile:
+        ended = train(config, job.device, None, events)
+        by_component = None if profile is None else profile.complete()
     assert isinstance(ended, Trained)  # nothing interrupts it
     with naming_out_of_memory():
         trial = Trial.of(config, find_device(job.device))
@@ -86,6 +96,7 @@ def train_and_test(job: Job, events: Events) -> SeedResult:
         loss=tuple(curves.loss[0]),
         accuracy=None if curves.accuracy is None else tuple(curves.accuracy[0]),
         seconds=time.perf_counter() - began,
+        profile=by_component,
     )
 
 

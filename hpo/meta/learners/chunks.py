@@ -1,0 +1,41 @@
+"""How many tasks of a meta-batch are computed at a time, so that memory is bounded and caches are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpo.meta.gradients import Way, way
+from hpo.meta.gradients.by_recurrences import CACHED_UNITS
+from hpo.meta.network import Network
+from hpo.meta.tasks.base import TaskBatch
+
+_BUDGET = {"cpu": 2**27, "cuda": 2**33}  # bytes of all tasks of a part
+_MOST_KEPT = 2**29  # bytes of one task's steps; above, they are computed again on the way back
+_KEPT = 20  # numbers that a pass keeps for each row and hidden unit: an LSTM's, the most
+_GRAPH = 3  # times as many in autograd's graph
+_REAL = 4  # bytes
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """tasks: how many at a time; recompute: see InnerLoop."""
+
+    tasks: int
+    recompute: bool
+
+
+def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: int) -> Chunking:
+    """For an inner loop that keeps ``kept_steps`` steps of these tasks, of a network of so many parameters."""
+    device = batch.support.inputs.device
+    by = way(network, device)
+    numbers = network.config.layers * network.config.hidden_size * _KEPT * (_GRAPH if by is Way.AUTOGRAD else 1) * _REAL
+    support, query = (episode.targets.shape[1] * episode.inputs.shape[2] for episode in (batch.support, batch.query))
+    recompute = kept_steps * support * numbers > _MOST_KEPT
+    traces = support * min(kept_steps, 1) if recompute else support * kept_steps
+    if by is not Way.ACCELERATED:  # which keeps one task's query set at a time
+        traces += query
+    each = traces * numbers + (kept_steps + 2) * 2 * parameters * _REAL
+    tasks = _BUDGET[device.type] // each
+    if by is Way.RECURRENCES and device.type == "cpu" and kept_steps > 1:  # at the first step the tasks share theta
+        tasks = min(tasks, CACHED_UNITS // network.config.hidden_size)
+    return Chunking(max(1, tasks), recompute)

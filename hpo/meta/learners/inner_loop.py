@@ -1,0 +1,105 @@
+"""The inner loop of gradient-based meta-learning, and its derivative by the adjoint recursion.
+
+    phi_0 = theta                                              in every task
+    phi_{k+1} = phi_k - alpha_k g_k,  g_k = grad L_support(phi_k)      k = 0..K-1; for the adapted parameters
+    L = sum_k w_k L_query(phi_k)                               w_K = 1 alone in MAML
+
+    lambda_K = w_K grad L_query(phi_K)
+    d L / d alpha_k = - lambda_{k+1} g_k
+    lambda_k = lambda_{k+1} - H_k (alpha_k lambda_{k+1}) + w_k grad L_query(phi_k),  H_k = Hessian of L_support at phi_k
+    d L / d theta = lambda_0
+
+So only phi_k and what H_k needs of step k are kept, never a graph of the loop (Maclaurin et al. 2015, arXiv:1502.03492,
+section 2, run backwards from stored states). First order sets H_k = 0 (Finn et al. 2017, section 5.2). alpha_k is a
+number, or a tensor for every parameter: one a layer and step (MAML++, Antoniou et al. 2019, arXiv:1810.09502, as are
+the weights w_k), or one for every coordinate (Meta-SGD, Li et al. 2017, arXiv:1707.09835). alpha_k lambda and the like
+are products coordinate by coordinate, H_k has rows for all parameters and columns for the adapted ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hpo.meta.cells import Params
+from hpo.meta.gradients import EpisodeLoss, Slope
+
+Rates = Mapping[str, float | Tensor]  # by adapted parameter; tensors broadcast with (tasks, *shape)
+
+
+@dataclass(frozen=True)
+class MetaGradient:
+    """Each task's own part.
+
+    theta  (tasks, *shape) for every parameter
+    rates  (tasks, *shape) for every adapted parameter, K times; to be summed to the shape that a rate has
+    query  the query set after step K
+    """
+
+    theta: Params
+    rates: list[Params]
+    query: Slope
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    """K steps of gradient descent on the support set.
+
+    rates        alpha_0..alpha_{K-1}, all for the same names: those of the adapted parameters
+    second       second order: the support gradients are differentiated
+    weights      w_0..w_K of the query losses
+    learn_rates  whether the derivatives by the rates are wanted
+    recompute    whether to keep phi_k alone and compute step k again on the way back: less memory, one slope more
+    """
+
+    rates: Sequence[Rates]
+    second: bool
+    weights: Sequence[float]
+    learn_rates: bool = False
+    recompute: bool = False
+
+    @classmethod
+    def of(cls, names: Sequence[str], rate: float, steps: int, *, second: bool, recompute: bool = False) -> InnerLoop:
+        """One rate for everything, and the query loss after the last step: MAML."""
+        weights = (0.0,) * steps + (1.0,)
+        return cls([dict.fromkeys(names, rate)] * steps, second, weights, recompute=recompute)
+
+    @torch.no_grad()  # the rates may require gradients
+    def meta_gradient(self, theta: Params, support: EpisodeLoss, query: EpisodeLoss) -> MetaGradient:
+        """theta (tasks, *shape): one set expanded to all tasks, or each task's own."""
+        path, adapted = self._descend(theta, support)
+        last = query.slope(adapted, theta.keys(), keep=False)
+        adjoint = {name: tensor * self.weights[-1] for name, tensor in last.gradient.items()}
+        by_rates: list[Params] = []
+        for (phi, slope), rates, weight in reversed(list(zip(path, self.rates, self.weights, strict=False))):
+            direction = {name: adjoint[name] * rate for name, rate in rates.items()}
+            if self.learn_rates:
+                by_rates.append({name: -adjoint[name] * slope.gradient[name] for name in rates})
+            if self.second:
+                kept = support.slope(phi, rates.keys(), keep=True) if self.recompute else slope
+                _add(adjoint, support.curvature(phi, kept, direction), -1.0)
+            if weight:
+                _add(adjoint, query.slope(phi, theta.keys(), keep=False).gradient, weight)
+        return MetaGradient(adjoint, by_rates[::-1], last)
+
+    def _descend(self, theta: Params, support: EpisodeLoss) -> tuple[list[tuple[Params, Slope]], Params]:
+        """phi_k with the slope there, k = 0..K-1; and phi_K."""
+        path, phi = [], theta
+        for rates in self.rates:
+            slope = support.slope(phi, rates.keys(), keep=self.second and not self.recompute)
+            path.append((phi, slope))
+            phi = descend(phi, slope, rates)
+        return path, phi
+
+
+def descend(phi: Params, slope: Slope, rates: Rates) -> Params:
+    """phi_{k+1}."""
+    return phi | {name: phi[name] - slope.gradient[name] * rate for name, rate in rates.items()}
+
+
+def _add(params: Params, other: Params, factor: float) -> None:
+    for name, tensor in other.items():
+        params[name].add_(tensor, alpha=factor)

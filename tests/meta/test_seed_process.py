@@ -1,0 +1,51 @@
+"""What the process of one seed answers, with real trainings of tiny networks."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+
+from hpo.config import TrialConfig
+from hpo.meta import seed_process
+from hpo.meta.seed_process import MESSAGES, Job, Message, SeedFailure, SeedResult
+from hpo.records import Outcome, Report
+
+Make = Callable[..., TrialConfig]
+
+
+def answers(config: TrialConfig, device: str = "cpu") -> list[Message]:
+    outbox = io.StringIO()
+    seed_process.run(Job(config=config.to_dict(), device=device), outbox)
+    return [MESSAGES.validate_json(line) for line in outbox.getvalue().splitlines()]
+
+
+def test_it_reports_and_then_scores_every_test_task(trial_config: Make) -> None:
+    *reports, result = answers(trial_config("sinusoid", tasks__window=4))
+    assert [report.meta_iteration for report in reports if isinstance(report, Report)] == [2, 4, 6]
+    assert isinstance(result, SeedResult)
+    assert len(result.loss) == len(set(result.loss)) == 4
+    assert result.accuracy is None  # a regression
+
+
+def test_classifications_have_an_accuracy(trial_config: Make) -> None:
+    result = answers(trial_config())[-1]
+    assert isinstance(result, SeedResult)
+    assert result.accuracy is not None
+    assert len(result.accuracy) == len(result.loss)
+
+
+def test_it_tells_why_a_training_failed(trial_config: Make) -> None:
+    result = answers(trial_config("sinusoid", tasks__window=4, learner__inner_steps=5, learner__inner_lr=100.0))[-1]
+    assert isinstance(result, SeedFailure)
+    assert result.outcome is Outcome.DIVERGED
+    (refusal,) = answers(trial_config(), device="cuda:99")
+    assert isinstance(refusal, SeedFailure)
+    assert refusal.reason.startswith("cuda:99: ")
+
+
+def test_its_messages_need_no_torch() -> None:
+    code = "import sys, hpo.meta.seed_process; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

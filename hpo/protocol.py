@@ -1,6 +1,7 @@
 """What a worker and its runner say to each other: one JSON object a line.
 
-    worker -> runner   train   a spec; the runner answers with events and one result
+    worker -> runner   train   a spec; the runner answers with events and one result. Several belong together: those
+                               of equal shapes are trained as one program, the others after it
                        prune   end that trial at the next meta-iteration: it is not worth its budget
                        stop    checkpoint that trial at the next meta-iteration and let it go
     runner -> worker   ready, report, checkpoint, result, stopped
@@ -18,10 +19,11 @@ from hpo.records import Record, Report, TrialOutcome, TrialSpec
 
 
 class Train(Record):
-    """Train this trial, from its checkpoint where there is one."""
+    """Train this trial, from its checkpoint where there is one; with the next ``together - 1`` that are sent."""
 
     type: Literal["train"] = "train"
     spec: TrialSpec
+    together: int = Field(1, ge=1)
 
 
 class Prune(Record):
@@ -70,7 +72,7 @@ class Finished(Record):
 
 
 class Stopped(Record):
-    """The trial was let go after a checkpoint."""
+    """The trial was let go after a checkpoint; 0: before it was begun, whatever checkpoint it has."""
 
     type: Literal["stopped"] = "stopped"
     trial_id: int

@@ -9,14 +9,14 @@ import contextlib
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 import hpo
 from hpo.config import InvalidConfig, StudyConfig, TrialConfig
@@ -25,7 +25,7 @@ from hpo.errors import LeaseLost, StudyConflict
 from hpo.records import Outcome, Report, TrialOutcome, TrialSpec
 from hpo.results import queries, store
 from hpo.results.engine import Database
-from hpo.sampler import distributions, make_sampler
+from hpo.sampler import make_sampler, suggested
 from hpo.space import Params, Space
 
 ASK_LOCK_S = 120.0  # longer than any suggestion; a worker that dies while asking blocks the others for this long
@@ -82,18 +82,6 @@ def _choices(config: StudyConfig) -> dict[str, list[bool | int | float | str]]:
     return {path: dim.choices for path, dim in config.search.items() if dim.type == "categorical"}
 
 
-def _suggest_value(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> bool | int | float | str:
-    match distribution:
-        case FloatDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_float(name, low, high, step=step, log=log)
-        case IntDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_int(name, low, high, step=step, log=log)
-        case CategoricalDistribution(choices=choices):
-            chosen: bool | int | float | str = trial.suggest_categorical(name, list(choices))  # type: ignore[assignment]
-            return chosen
-    raise TypeError(f"{name}: no distribution that hpo makes: {distribution}")
-
-
 class Study:
     """One study as a worker sees it; cheap to make, the sampler is made when the first trial is asked for."""
 
@@ -139,7 +127,14 @@ class Study:
     def lease_trial(
         self, worker_id: str, host: str, device: str, *, give_up: Callable[[], bool] = lambda: False
     ) -> Lease | None:
-        """The next trial for this worker: one that was let go or abandoned, else a new one; None: nothing to do now.
+        """The next trial for this worker: one that was let go or abandoned, else a new one; None: nothing to do now."""
+        leases = self.lease_trials(1, worker_id, host, device, give_up=give_up)
+        return leases[0] if leases else None
+
+    def lease_trials(
+        self, most: int, worker_id: str, host: str, device: str, *, give_up: Callable[[], bool] = lambda: False
+    ) -> list[Lease]:
+        """Up to ``most`` trials for this worker: those that were let go or abandoned, then new ones; none: nothing now.
 
         Workers ask one after another, so each sees what the others run: no suggestion comes twice and the number of
         trials is exact. None too where ``give_up()`` while waiting, and where the study has another config by now.
@@ -149,15 +144,36 @@ class Study:
             store.asking(self.database, self.study_id, worker_id, ASK_LOCK_S, give_up) as acquired,
         ):
             if not acquired or queries.study(self.database, self.name).config_hash != self._config_hash:
-                return None
-            for abandoned in store.abandoned(self.database, self.study_id):
-                if (lease := self._continue(abandoned, worker_id, host, device)) is not None:
-                    return lease
-            while self.trials_begun() < self._budget():
-                if (lease := self._begin(self.optuna_study.ask(), worker_id, host, device)) is not None:
-                    return lease
-            self._end_if_done()
-        return None
+                return []
+            leases = self._next_leases(most, worker_id, host, device)
+            if not leases:
+                self._end_if_done()
+        return leases
+
+    def _next_leases(self, most: int, *place: str) -> list[Lease]:
+        abandoned = store.abandoned(self.database, self.study_id)
+        # The last attempt at a trial is made alone: if it is what ends the runner, no other one is lost with it.
+        last = [one for one in abandoned if most > 1 and self._is_last_attempt(one)]
+        if leases := list(islice(self._continued(last, *place), 1)):
+            return leases
+        leases = list(islice(self._continued((one for one in abandoned if one not in last), *place), most))
+        return leases + list(islice(self._begun(most - len(leases), *place), most - len(leases)))
+
+    def _is_last_attempt(self, abandoned: store.Abandoned) -> bool:
+        return abandoned.attempts >= max(1, self.config.execution.max_attempts - 1)
+
+    def _continued(self, abandoned: Iterable[store.Abandoned], *place: str) -> Iterator[Lease]:
+        for one in abandoned:
+            if (lease := self._continue(one, *place)) is not None:
+                yield lease
+
+    def _begun(self, most: int, *place: str) -> Iterator[Lease]:
+        """New trials while the budget lasts; the suggestions for several are made together."""
+        if most > 1 and (left := self._budget() - self.trials_begun()) > 1:
+            self.prepare(min(most, left))
+        while self.trials_begun() < self._budget():
+            if (lease := self._begin(self.optuna_study.ask(), *place)) is not None:
+                yield lease
 
     def _continue(self, abandoned: store.Abandoned, worker_id: str, host: str, device: str) -> Lease | None:
         if abandoned.config is None:  # its worker died between asking and beginning
@@ -179,7 +195,7 @@ class Study:
         return None
 
     def _begin(self, trial: optuna.Trial, worker_id: str, host: str, device: str) -> Lease | None:
-        params = self._suggest(trial)
+        params = suggested(trial, self.space)
         self._save_posterior_means()
         config, refusal = self._trial_config(params)
         try:
@@ -206,14 +222,6 @@ class Study:
         """Ends a trial that is not to be trained; where somebody else has ended it already, so much the better."""
         with contextlib.suppress(LeaseLost):
             self.finish(lease, TrialOutcome(outcome=outcome, reason=reason))
-
-    def _suggest(self, trial: optuna.Trial) -> Params:
-        """Every active dimension's value, recorded with the trial; those that it has already are kept."""
-        params: Params = {}
-        for j, (name, distribution) in enumerate(distributions(self.space).items()):
-            if self.space.is_active(j, params):
-                params[name] = _suggest_value(trial, name, distribution)
-        return params
 
     def _trial_config(self, params: Params) -> tuple[TrialConfig, str | None]:
         """A task family of the user's may refuse combinations that pass one by one."""
@@ -266,11 +274,11 @@ class Study:
         """Records where the newest checkpoint lies. Raises LeaseLost."""
         store.record_checkpoint(self.database, lease.trial_id, lease.token, path)
 
-    def prepare(self) -> None:
-        """Computes the next suggestion ahead, where the sampler is worth it; safe from another thread."""
+    def prepare(self, n: int = 1) -> None:
+        """Computes the next ``n`` suggestions ahead, where the sampler is worth it; safe from another thread."""
         if (prepare := getattr(self.sampler, "prepare", None)) is not None:
             with self.database.guard():
-                prepare(self.optuna_study)
+                prepare(self.optuna_study, n)
 
     def trials_begun(self) -> int:
         """Trials that count towards ``stop.trials``: all but those that somebody has enqueued and nobody begun."""

@@ -10,7 +10,15 @@ SPEC = TrialSpec(trial_id=1, number=0, config={"a": {"b": [1, 2.5, "c"]}}, devic
 OUTCOME = TrialOutcome(outcome=Outcome.DIVERGED, reason="line\nbreak", seconds=1.5)
 
 
-@pytest.mark.parametrize("message", [protocol.Train(spec=SPEC), protocol.Prune(trial_id=3), protocol.Stop(trial_id=3)])
+@pytest.mark.parametrize(
+    "message",
+    [
+        protocol.Train(spec=SPEC),
+        protocol.Train(spec=SPEC, together=8),
+        protocol.Prune(trial_id=3),
+        protocol.Stop(trial_id=3),
+    ],
+)
 def test_commands_are_one_line_and_come_back_equal(message: protocol.Command) -> None:
     line = protocol.to_line(message)
     assert line.count("\n") == 1

@@ -87,6 +87,72 @@ def test_after_the_last_attempt_it_is_lost_and_the_next_one_begins(database: Dat
     assert (lost.outcome, lost.reason) == ("lost", "given up after 2 attempts: each time the worker died")
 
 
+def several(running: study.Study, most: int, worker: str = "a") -> list[study.Lease]:
+    return running.lease_trials(most, worker, "host", "cpu")
+
+
+def test_never_more_are_leased_than_remain(database: Database) -> None:
+    running = study.create_or_resume(config(stop={"trials": 6}), database)
+    first, second = several(running, 4), several(running, 4, "b")
+    assert [leased.number for leased in first + second] == [0, 1, 2, 3, 4, 5]
+    assert several(running, 4, "c") == []
+    for leased in first[:2]:
+        running.finish(leased, ok(1.0))
+    assert several(running, 4, "c") == []
+    for leased in first[2:] + second:
+        running.finish(leased, ok(1.0))
+    assert queries.study(database, "small").status == "done"
+
+
+def test_those_that_were_let_go_come_first(database: Database) -> None:
+    running = study.create_or_resume(config(stop={"trials": 5}), database)
+    leases = several(running, 3)
+    for leased in (leases[0], leases[2]):
+        running.release(leased, interrupted=False)
+    again = several(running, 3, "b")
+    assert [(leased.number, leased.attempts, leased.fresh) for leased in again] == [
+        (0, 2, False),
+        (2, 2, False),
+        (3, 1, True),
+    ]
+    assert [leased.config for leased in again[:2]] == [leases[0].config, leases[2].config]
+
+
+def test_the_last_attempt_is_made_alone(database: Database) -> None:
+    """One that takes its runner down does so to the others twice, not three times."""
+    running = study.create_or_resume(config(stop={"trials": 4}), database)
+    for attempt in (1, 2):
+        leases = several(running, 3)
+        assert [(leased.number, leased.attempts) for leased in leases] == [(0, attempt), (1, attempt), (2, attempt)]
+        for leased in leases:
+            running.release(leased, interrupted=False)
+    assert [[leased.number for leased in several(running, 3)] for _ in range(4)] == [[0], [1], [2], [3]]
+
+
+def test_several_suggestions_come_from_one_fit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpo.sampler import optuna_sampler
+
+    sampler = {"kind": "gp_ei", "startup_trials": 3}
+    running = study.create_or_resume(config(sampler=sampler, stop={"trials": 20}), database)
+    for leased in several(running, 4):
+        running.finish(leased, ok(float(leased.number)))
+    alone = lease(running)
+    fits: list[int] = []
+    suggest = optuna_sampler.suggest
+
+    def spy(*arguments: Any, **more: Any) -> Any:
+        fits.append(arguments[3])
+        return suggest(*arguments, **more)
+
+    monkeypatch.setattr(optuna_sampler, "suggest", spy)
+    leases = several(running, 4)
+    assert fits == [4]
+    assert len({str(leased.config) for leased in [alone, *leases]}) == 5
+    recorded = {row.number: row.parameters for row in queries.study_trials(database, "small")}
+    for leased in leases:
+        assert leased.config == running.config.trial_config(recorded[leased.number])
+
+
 def test_a_trial_whose_worker_died_while_asking_is_completed(database: Database) -> None:
     running = study.create_or_resume(config(stop={"trials": 1}), database)
     orphan = running.optuna_study.ask()

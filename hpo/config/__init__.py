@@ -2,6 +2,6 @@
 
 from hpo.config.load import load_study_config
 from hpo.config.problems import InvalidConfig
-from hpo.config.study import StudyConfig, TrialConfig
+from hpo.config.study import SHAPELESS, StudyConfig, TrialConfig
 
-__all__ = ["InvalidConfig", "StudyConfig", "TrialConfig", "load_study_config"]
+__all__ = ["SHAPELESS", "InvalidConfig", "StudyConfig", "TrialConfig", "load_study_config"]

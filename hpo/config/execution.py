@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from hpo.config.section import Section
 
 _DEVICE = re.compile(r"cpu|cuda:(0|[1-9][0-9]{0,3})")
+MOST_FUSED = 32  # that many suggestions take half a minute of the two for which the ask lock lasts
 
 
 class SamplerConfig(Section):
@@ -53,6 +54,12 @@ def _devices(found: Any) -> Any:
     return found
 
 
+def _fuse(found: Any) -> Any:
+    if found == "auto" or (isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= MOST_FUSED):
+        return found
+    raise ValueError(f"found {found!r}, expected auto or how many trials, from 1 to {MOST_FUSED}")
+
+
 class ExecutionConfig(Section):
     """Where trials run."""
 
@@ -61,5 +68,10 @@ class ExecutionConfig(Section):
         "auto", description="auto: all GPUs, else the CPU; or a list such as [cuda:0, cuda:2]"
     )
     slots_per_device: int = Field(1, ge=1, le=256, description="trials that share one device")
+    fuse: Annotated[Literal["auto"] | int, BeforeValidator(_fuse)] = Field(
+        "auto",
+        description="trials that a worker asks for at once; those of equal shapes are trained as one program."
+        " auto: 8 on a GPU where the search leaves shapes equal, else 1",
+    )
     max_attempts: int = Field(3, ge=1, description="attempts at one trial in all, before it fails as lost")
     lease_s: float = Field(60.0, ge=1.0, description="seconds without a sign of life until a trial is taken over")

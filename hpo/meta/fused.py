@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from hpo.config import TrialConfig
+from hpo.config import SHAPELESS, TrialConfig
 from hpo.errors import Diverged
 from hpo.meta.learners import fused_learner
 from hpo.meta.resources import find_device, keep_freed_memory, naming_out_of_memory, reset_peak_memory
@@ -19,19 +19,16 @@ from hpo.meta.threads import use_threads
 from hpo.meta.training import Events, Stopped, Trained, Training
 from hpo.records import TrialOutcome, TrialSpec
 
-_OWN = {"learner": ("inner_lr", "inner_steps"), "training": ("outer_lr", "clip_norm", "seed")}
 Ended = Callable[[int, TrialOutcome | Stopped], None]
 
 
 def program(config: TrialConfig) -> str:
-    """Equal for trials that can be fused: they differ in rates, inner steps, clipping and seeds only."""
+    """Equal for trials that can be fused: they differ in what changes no shape only."""
     raw = config.to_dict()
-    shared = {
-        name: {key: value for key, value in section.items() if key not in _OWN.get(name, ())}
-        for name, section in raw.items()
-        if isinstance(section, dict)
-    }
-    return repr(shared)
+    for path in SHAPELESS:
+        section, _, field = path.partition(".")
+        raw[section].pop(field, None)
+    return repr(raw)
 
 
 def meta_train_together(specs: Sequence[TrialSpec], events: Sequence[Events], ended: Ended) -> None:

@@ -12,10 +12,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from hpo.config.execution import SamplerConfig
-from hpo.sampler.distributions import distributions
+from hpo.sampler.distributions import distributions, suggested
 from hpo.space import Space
 
-__all__ = ["distributions", "make_sampler"]
+__all__ = ["distributions", "make_sampler", "suggested"]
 
 
 def make_sampler(config: SamplerConfig, space: Space, worker_seed: int) -> BaseSampler:

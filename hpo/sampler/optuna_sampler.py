@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class GpEiSampler(BaseSampler):
 
     ``seed`` is the study's, ``worker_seed`` the worker's: workers share the start-up sequence and differ in the search,
     so that two with one history do not propose one point. Thread-safe. Keeps the last fit's hyperparameters as the
-    start of the next, and a prepared suggestion; nothing else, so that a new sampler continues a study.
+    start of the next, and prepared suggestions; nothing else, so that a new sampler continues a study.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class GpEiSampler(BaseSampler):
         self._fallback = RandomSampler(seed=self._search_seed)
         self._hyperparameters: Hyperparameters | None = None
         self._posterior_means: Mapping[int, float] = {}
-        self._prepared: _Prepared | None = None
+        self._prepared: deque[_Prepared] = deque()
         self._lock = threading.RLock()
 
     @property
@@ -59,14 +60,21 @@ class GpEiSampler(BaseSampler):
         """Trial number -> posterior mean in the study's direction and scale, as of the last fit; empty before it."""
         return self._posterior_means
 
-    def prepare(self, study: Study) -> None:
-        """Computes the next suggestion while trials run, which are taken as pending; ``ask`` then need not wait."""
+    def prepare(self, study: Study, n: int = 1) -> None:
+        """Computes the next ``n`` suggestions from one fit, each conditioned on those before it and on what runs.
+
+        The next ``n`` calls of ``ask`` then need not wait; what was prepared before is thrown away.
+        """
         with self._lock:
+            self._prepared.clear()
             past = history(study, self._domain)
-            params = self._suggest(study, past, len(study.get_trials(deepcopy=False)))
-            # A start-up point belongs to its trial's number, which is not known yet, and takes no time.
-            started = self._hyperparameters is not None
-            self._prepared = _Prepared(params, frozenset(self._points(past))) if started else None
+            suggested = self._suggest(study, past, len(study.get_trials(deepcopy=False)), n)
+            if self._hyperparameters is None:
+                return  # a start-up point belongs to its trial's number, which is not known yet, and takes no time
+            known = frozenset(self._points(past))
+            for params in suggested:
+                self._prepared.append(_Prepared(params, known))
+                known |= {self._domain.key(params)}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The whole space, always."""
@@ -79,10 +87,10 @@ class GpEiSampler(BaseSampler):
         self._raise_error_if_multi_objective(study)
         with self._lock:
             past = history(study, self._domain, trial.number)
-            prepared, self._prepared = self._prepared, None
+            prepared = self._prepared.popleft() if self._prepared else None
             if prepared is not None and self._is_fresh(prepared, past):
                 return dict(prepared.params)
-            return dict(self._suggest(study, past, trial.number))
+            return dict(self._suggest(study, past, trial.number)[0])
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -90,12 +98,13 @@ class GpEiSampler(BaseSampler):
         """Uniform: only for a parameter that the space does not know."""
         return self._fallback.sample_independent(study, trial, param_name, param_distribution)
 
-    def _suggest(self, study: Study, past: History, number: int) -> Params:
+    def _suggest(self, study: Study, past: History, number: int, n: int = 1) -> tuple[Params, ...]:
         with _one_torch_thread():
             suggestions = suggest(
                 self._domain.space,
                 past.observations,
                 past.pending,
+                n,
                 seed=self._search_seed,
                 number=number,
                 design_seed=self._seed,
@@ -105,7 +114,7 @@ class GpEiSampler(BaseSampler):
             )
         self._hyperparameters = suggestions.hyperparameters
         self._posterior_means = {n: sign(study) * mean for n, mean in suggestions.posterior_means.items()}
-        return suggestions.params[0]
+        return suggestions.params
 
     def _is_fresh(self, prepared: _Prepared, past: History) -> bool:
         """Whether no trial that it was not conditioned on is at, or next to, the prepared point."""

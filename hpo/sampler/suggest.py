@@ -2,8 +2,8 @@
 
 Start-up: points of one scrambled Sobol sequence, which all workers of a study share (``design_seed``), numbered
 by trial, so that together they fill the space. Then: fit the surrogate to what is known, maximize the expected
-improvement given what runs, take the best point that was not tried yet. Several suggestions at once: each is pending
-for the next.
+improvement given what runs, take the best point that was not tried yet. Several suggestions at once, from one fit: each
+is pending for the next, which maximizes their joint expected improvement greedily.
 """
 
 from __future__ import annotations

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from hpo.errors import LeaseLost
+from hpo.study import Lease
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class Hold:
+    """One of several leases that are renewed together; ``lost`` once it is over or another worker's."""
+
+    lease: Lease
+    lost: bool = False
 
 
 class LeaseKeeper:
@@ -47,3 +57,13 @@ class LeaseKeeper:
                 return
             except Exception as error:  # whatever the driver raises while the database is away
                 _log.warning("the lease could not be renewed: %s", type(error).__name__)
+
+
+def renew_each(holds: Iterable[Hold], renew: Callable[[Lease], None]) -> None:
+    """``renew`` of every lease that is not lost; one that is does not keep the others from being renewed."""
+    for hold in holds:
+        if not hold.lost:
+            try:
+                renew(hold.lease)
+            except LeaseLost:
+                hold.lost = True

@@ -1,10 +1,10 @@
-"""The worker: take the most urgent running study, lease a trial, have it trained, record, repeat."""
+"""The worker: take the most urgent running study, lease a trial or several, have them trained, record, repeat."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,12 +13,13 @@ from hpo.errors import LeaseLost, StorageUnreachable, StudyNotFound
 from hpo.results import queries, store
 from hpo.results.engine import Database
 from hpo.study import Lease, Study
-from hpo.worker.lease_keeper import LeaseKeeper
+from hpo.worker.batch import Batch
+from hpo.worker.lease_keeper import Hold, LeaseKeeper, renew_each
 from hpo.worker.patience import patiently
 from hpo.worker.runner_process import RunnerProcess
 from hpo.worker.slot import Slot
 from hpo.worker.stop_request import StoppedAtOnce, StopRequest
-from hpo.worker.training import Training
+from hpo.worker.training import Renewed, Training
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Worker:
             studies = self._patiently(self._runnable)
             if not studies:
                 break
-            if not any(self._train_one(study) for study in studies):
+            if not any(self._train_some(study) for study in studies):
                 self._stop.wait(IDLE_S)
 
     def _runnable(self) -> list[Study]:
@@ -83,42 +84,66 @@ class Worker:
             _log.warning("the study %s cannot be served here: %s", row.name, error)
             return None
 
-    def _train_one(self, study: Study) -> bool:
-        """Whether the study had a trial for this worker."""
-        slot = self._slot
+    def _train_some(self, study: Study) -> bool:
+        """Whether the study had trials for this worker."""
         try:
-            lease = self._patiently(lambda: self._lease(study))
+            leases = self._patiently(lambda: self._lease(study))
         except StudyNotFound:
             return False  # deleted since
-        if lease is None:
-            return False
-        _log.info("trial %d of %s, attempt %d", lease.number, study.name, lease.attempts)
+        for lease in leases:
+            _log.info("trial %d of %s, attempt %d", lease.number, study.name, lease.attempts)
         try:
-            with LeaseKeeper(lambda: self._renew(study, lease), study.config.execution.lease_s / 3) as keeper:
-                self._patiently(lambda: self._heartbeat(lease.trial_id))
-                spec = study.spec(lease, slot.torch_device, slot.threads, study.folder(self._home))
-                Training(study, lease, spec, self._runner, keeper, self._stop).run()
-        except LeaseLost:
-            _log.warning("trial %d of %s was taken over; this worker's run is discarded", lease.number, study.name)
-            self._runner.kill()
+            match leases:
+                case [lease]:
+                    self._train(study, lease)
+                case [_, *_]:
+                    self._train_together(study, leases)
         except StudyNotFound:
             _log.warning("the study %s has been deleted", study.name)
             self._runner.kill()
-        return True
+        return bool(leases)
 
-    def _lease(self, study: Study) -> Lease | None:
-        """A trial that an earlier try has leased, and lost sight of in an outage, is let go first."""
+    def _train(self, study: Study, lease: Lease) -> None:
+        try:
+            with LeaseKeeper(lambda: self._renew(study, lease), study.config.execution.lease_s / 3) as keeper:
+                self._patiently(lambda: self._heartbeat(lease.trial_id))
+                self._training(study, lease, keeper).run()
+        except LeaseLost:
+            _log.warning("trial %d of %s was taken over; this worker's run is discarded", lease.number, study.name)
+            self._runner.kill()
+
+    def _train_together(self, study: Study, leases: Sequence[Lease]) -> None:
+        holds = [Hold(lease) for lease in leases]
+        with LeaseKeeper(lambda: self._renew_all(study, holds), study.config.execution.lease_s / 3):
+            self._patiently(
+                lambda: self._renew_all(study, holds)
+            )  # the first were leased while the last were asked for
+            Batch([self._training(study, hold.lease, hold) for hold in holds], self._runner).run()
+
+    def _training(self, study: Study, lease: Lease, renewed: Renewed) -> Training:
+        slot = self._slot
+        spec = study.spec(lease, slot.torch_device, slot.threads, study.folder(self._home))
+        return Training(study, lease, spec, self._runner, renewed, self._stop)
+
+    def _lease(self, study: Study) -> list[Lease]:
+        """Trials that an earlier try has leased, and lost sight of in an outage, are let go first."""
         slot = self._slot
         if self._in_doubt:
             store.release_worker(self._database, slot.worker_id)
         self._in_doubt = True
-        lease = study.lease_trial(slot.worker_id, slot.host, slot.device, give_up=lambda: self._stop.asked)
+        most = study.config.trials_at_once(slot.device)
+        leases = study.lease_trials(most, slot.worker_id, slot.host, slot.device, give_up=lambda: self._stop.asked)
         self._in_doubt = False
-        return lease
+        return leases
 
     def _renew(self, study: Study, lease: Lease) -> None:
         store.renew(self._database, lease.trial_id, lease.token, study.config.execution.lease_s)
         self._heartbeat(lease.trial_id)
+
+    def _renew_all(self, study: Study, holds: Sequence[Hold]) -> None:
+        lease_s = study.config.execution.lease_s
+        renew_each(holds, lambda lease: store.renew(self._database, lease.trial_id, lease.token, lease_s))
+        self._heartbeat(next((hold.lease.trial_id for hold in holds if not hold.lost), None))
 
     def _heartbeat(self, trial_id: int | None) -> None:
         slot = self._slot

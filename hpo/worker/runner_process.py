@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import signal
 import subprocess
 import sys
 import threading
 from enum import Enum, auto
 from typing import IO
 
+from hpo.child_process import how_it_ended
 from hpo.errors import HpoError
 from hpo.protocol import Event, Ready, event, to_line
 from hpo.records import Record
@@ -132,12 +132,7 @@ class RunnerProcess:
 
     def _how_it_ended(self) -> str:
         assert self._process is not None
-        code = self._process.wait()
-        if code >= 0:
-            return f"the runner exited with code {code}"
-        name = signal.Signals(-code).name
-        cause = " (by hand, or by the system when memory ran out)" if name == "SIGKILL" else ""
-        return f"the runner was ended by {name}{cause}"
+        return f"the runner {how_it_ended(self._process.wait())}"
 
 
 def _read(stdout: IO[str], events: queue.SimpleQueue[Event | _End]) -> None:

@@ -7,13 +7,12 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from hpo.errors import LeaseLost
 from hpo.protocol import Checkpointed, Event, Finished, Prune, Reported, Stop, Stopped, Train
 from hpo.records import Outcome, TrialOutcome, TrialSpec
 from hpo.study import Lease, Study
-from hpo.worker.lease_keeper import LeaseKeeper
 from hpo.worker.patience import patiently
 from hpo.worker.runner_process import RunnerDied, RunnerProcess, RunnerUnusable
 from hpo.worker.stop_request import StopRequest
@@ -26,8 +25,20 @@ JOIN_S = 1.0  # a suggestion that takes longer goes on in its thread; the sample
 CHECKPOINT_GRACE_S = 6.0  # a runner that has not let go of its trial by then is ended
 
 
+class Renewed(Protocol):
+    """The lease, while somebody renews it."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether another worker has taken over."""
+
+
 class Training:
-    """Runs once; ``stop`` is the worker's own wish to end."""
+    """Runs once; ``stop`` is the worker's own wish to end.
+
+    :meth:`run` has the runner to itself; where several trials share it, their :class:`~hpo.worker.batch.Batch` calls
+    :meth:`tend`, :meth:`handle`, :meth:`runner_died` and :meth:`release`.
+    """
 
     def __init__(
         self,
@@ -35,7 +46,7 @@ class Training:
         lease: Lease,
         spec: TrialSpec,
         runner: RunnerProcess,
-        keeper: LeaseKeeper,
+        keeper: Renewed,
         stop: StopRequest,
     ) -> None:
         self._study = study
@@ -47,6 +58,16 @@ class Training:
         self._stop_sent_at: float | None = None
         self._status_read_at = time.monotonic()
 
+    @property
+    def lease(self) -> Lease:
+        """Of the trial."""
+        return self._lease
+
+    @property
+    def spec(self) -> TrialSpec:
+        """What the runner trains."""
+        return self._spec
+
     def run(self) -> None:
         """Until the trial is recorded or let go. Raises LeaseLost where another worker has taken over."""
         self._runner.start()
@@ -56,9 +77,9 @@ class Training:
             while not self._step():
                 pass
         except RunnerDied as death:
-            self._give_up_or_release(str(death))
+            self.runner_died(str(death))
         except RunnerUnusable:
-            self._write(lambda: self._study.release(self._lease, interrupted=True))
+            self.release()
             raise
         finally:
             preparation.join(JOIN_S)
@@ -72,14 +93,19 @@ class Training:
 
     def _step(self) -> bool:
         """Whether the trial is over for this worker."""
-        if self._keeper.lost:
-            raise LeaseLost(f"trial {self._lease.number} has been taken over")
-        if self._wants_to_stop() and self._let_go():
+        if self.tend():
             return True
         event = self._runner.receive(LISTEN_S)
-        return event is not None and self._handle(event)
+        return event is not None and self.handle(event)
 
-    def _handle(self, event: Event) -> bool:
+    def tend(self) -> bool:
+        """Looks whether the trial is to be let go; whether it is over for this worker. Raises LeaseLost."""
+        if self._keeper.lost:
+            raise LeaseLost(f"trial {self._lease.number} has been taken over")
+        return self._wants_to_stop() and self._let_go()
+
+    def handle(self, event: Event) -> bool:
+        """Records what the runner says of this trial; whether it is over with that. Raises LeaseLost."""
         if getattr(event, "trial_id", None) != self._lease.trial_id:
             return False
         match event:
@@ -92,8 +118,7 @@ class Training:
             case Checkpointed(path=path):
                 self._write(lambda: self._study.record_checkpoint(self._lease, path))
             case Stopped():
-                self._write(lambda: self._study.release(self._lease, interrupted=True))
-                return True
+                return self.release()
         return False
 
     def _wants_to_stop(self) -> bool:
@@ -113,16 +138,24 @@ class Training:
             return False
         _log.warning("the runner did not let go of trial %d in time; it is ended", self._lease.number)
         self._runner.kill()
+        return self.release()
+
+    def release(self) -> bool:
+        """Lets the trial go through no fault of its own; it is over for this worker."""
         self._write(lambda: self._study.release(self._lease, interrupted=True))
         return True
 
-    def _give_up_or_release(self, death: str) -> None:
+    def runner_died(self, death: str) -> bool:
+        """Costs an attempt, unless the trial was being let go; after the last one the trial is given up."""
         attempts, allowed = self._lease.attempts, self._study.config.execution.max_attempts
         _log.warning("trial %d, attempt %d of %d: %s", self._lease.number, attempts, allowed, death)
-        if attempts < allowed or self._stop.asked:  # a supervisor's signal may reach the runner too
-            self._write(lambda: self._study.release(self._lease, interrupted=self._stop.asked))
-            return
-        self._finish(TrialOutcome(outcome=Outcome.LOST, reason=f"given up after {attempts} attempts: {death}"))
+        # A supervisor's signal may reach the runner too; one that several trials share is ended by the first to wait.
+        interrupted = self._stop.asked or self._stop_sent_at is not None
+        if attempts < allowed or interrupted:
+            self._write(lambda: self._study.release(self._lease, interrupted=interrupted))
+        else:
+            self._finish(TrialOutcome(outcome=Outcome.LOST, reason=f"given up after {attempts} attempts: {death}"))
+        return True
 
     def _finish(self, outcome: TrialOutcome) -> None:
         """Records the outcome; only a trial that was trained to its end keeps its checkpoint."""

@@ -270,6 +270,14 @@ SINGLE = {
         BASE + "execution: {devices: [cpu, cpu]}",
         "4: execution.devices: ['cpu', 'cpu'] holds a device twice; slots_per_device puts several trials on one",
     ),
+    "fused with nobody": (
+        BASE + "execution: {fuse: 0}",
+        "4: execution.fuse: found 0, expected auto or how many trials, from 1 to 32",
+    ),
+    "fused by a truth value": (
+        BASE + "execution: {fuse: true}",
+        "4: execution.fuse: found True, expected auto or how many trials, from 1 to 32",
+    ),
     "curve shorter than the inner loop": (
         BASE + "training: {eval_steps: 2}",
         "4: training.eval_steps: found 2, expected at least learner.inner_steps, which is up to 3",

@@ -257,3 +257,19 @@ def test_sections_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         config.model.layers = 3  # type: ignore[misc]
     assert issubclass(type(config.model), Section)
+
+
+@pytest.mark.parametrize(
+    ("fuse", "device", "searched", "expected"),
+    [
+        ("auto", "cpu", "learner.inner_lr", 1),
+        ("auto", "cuda:1", "learner.inner_lr", 8),
+        ("auto", "cuda:1", "model.hidden_size", 1),  # each trial has shapes of its own
+        (3, "cpu", "model.hidden_size", 3),
+        (1, "cuda:0", "learner.inner_lr", 1),
+    ],
+)
+def test_how_many_trials_a_worker_asks_for(fuse: str | int, device: str, searched: str, expected: int) -> None:
+    search = {searched: RAW["search"][searched]}
+    config = StudyConfig.from_dict({**RAW, "search": search, "execution": {"fuse": fuse}})
+    assert config.trials_at_once(device) == expected

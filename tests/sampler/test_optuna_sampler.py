@@ -16,10 +16,11 @@ from optuna.trial import Trial, TrialState, create_trial
 from hpo.config.execution import SamplerConfig
 from hpo.config.search import FloatDimension, IntDimension
 from hpo.records import Outcome
-from hpo.sampler import distributions, make_sampler
+from hpo.sampler import distributions, make_sampler, optuna_sampler
 from hpo.sampler.domain import Domain
 from hpo.sampler.history import history
 from hpo.sampler.optuna_sampler import GpEiSampler
+from hpo.sampler.suggest import suggest
 from hpo.space import Params, Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -139,13 +140,31 @@ def test_a_prepared_suggestion_is_used_once_while_it_is_fresh(plain: Space) -> N
     thread = threading.Thread(target=sampler.prepare, args=(study,))
     thread.start()
     thread.join()
-    prepared = sampler._prepared
-    assert prepared is not None
+    (prepared,) = sampler._prepared
     assert prepared.params != params
     study.tell(running, _loss(plain, params))
     assert _ask(study, plain)[1] == prepared.params
-    assert sampler._prepared is None
+    assert not sampler._prepared
     assert _ask(study, plain)[1] != prepared.params
+
+
+def test_several_are_prepared_from_one_fit(plain: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _study(plain)
+    sampler = study.sampler
+    assert isinstance(sampler, GpEiSampler)
+    for _ in range(6):
+        trial, params = _ask(study, plain)
+        study.tell(trial, _loss(plain, params))
+    fits: list[object] = []
+    monkeypatch.setattr(optuna_sampler, "suggest", lambda *args, **more: fits.append(args) or suggest(*args, **more))
+    sampler.prepare(study, 4)
+    prepared = [one.params for one in sampler._prepared]
+    assert [_ask(study, plain)[1] for _ in range(4)] == prepared
+    assert len(fits) == 1
+    points = np.array([plain.encode(params) for params in prepared])
+    assert (np.abs(points[:, None] - points).max(-1) + np.eye(4)).min() > 0.01
+    assert _ask(study, plain)[1] not in prepared
+    assert len(fits) == 2
 
 
 def test_a_prepared_suggestion_that_another_worker_tries_is_thrown_away(plain: Space) -> None:
@@ -156,8 +175,7 @@ def test_a_prepared_suggestion_that_another_worker_tries_is_thrown_away(plain: S
         trial, params = _ask(study, plain)
         study.tell(trial, _loss(plain, params))
     sampler.prepare(study)
-    assert sampler._prepared is not None
-    taken = dict(sampler._prepared.params)
+    taken = dict(sampler._prepared[0].params)
     taken["a"] = min(float(taken["a"]) + 1e-4, 1.0)  # next to it is the same experiment
     study.add_trial(create_trial(params=taken, distributions=distributions(plain), value=1.0))
     x, y = Domain.of(plain).encode([taken, _ask(study, plain)[1]])
@@ -167,8 +185,8 @@ def test_a_prepared_suggestion_that_another_worker_tries_is_thrown_away(plain: S
 def test_nothing_is_prepared_during_the_start_up(plain: Space) -> None:
     study = _study(plain)
     assert isinstance(study.sampler, GpEiSampler)
-    study.sampler.prepare(study)
-    assert study.sampler._prepared is None
+    study.sampler.prepare(study, 3)
+    assert not study.sampler._prepared
 
 
 def test_history_tells_the_reasons(plain: Space) -> None:

@@ -6,7 +6,7 @@
     h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
 Derivatives: x~ is dL/dx, x^ the derivative of x in a direction; products of vectors are elementwise. With m = W_hn
-h_{t-1} + b_hn, and all coefficients computed for all steps at once:
+h_{t-1} + b_hn, and coefficients C computed in the forward scan:
 
     D = r (1 - r), z (1 - z), 1 - n^2                                of the activations
     C_n = dh_t/d(W_in x + b_in) = (1 - z) D_n
@@ -153,7 +153,7 @@ def _slopes(gates: Tensor) -> Tensor:
     """D."""
     slopes = torch.addcmul(gates, gates, gates, value=-1)
     n = gates[:, :, 2]
-    torch.mul(n, n, out=slopes[:, :, 2]).neg_().add_(1)
+    torch.addcmul(n.new_ones(()), n, n, value=-1, out=slopes[:, :, 2])
     return slopes
 
 

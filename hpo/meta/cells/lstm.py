@@ -7,7 +7,7 @@
     h_t = o_t * tanh(c_t)                                            output
 
 Derivatives: x~ is dL/dx, x^ the derivative of x in a direction; products of vectors are elementwise. The coefficients
-are computed for all steps at once, and shared by the three scans, which are linear:
+A and E are computed in the forward scan and shared by the three others, which are linear:
 
     D = i (1 - i), f (1 - f), 1 - g^2, o (1 - o)                     of the activations
     A[i], A[f], A[g] = dc_t/da_t = D_i g, D_f c_{t-1}, D_g i         A[o] = dh_t/da_t = D_o tanh(c)
@@ -160,7 +160,7 @@ def _slopes(gates: Tensor) -> Tensor:
     """D."""
     slopes = torch.addcmul(gates, gates, gates, value=-1)
     g = gates[:, :, 2]
-    torch.mul(g, g, out=slopes[:, :, 2]).neg_().add_(1)
+    torch.addcmul(g.new_ones(()), g, g, value=-1, out=slopes[:, :, 2])
     return slopes
 
 
@@ -218,11 +218,12 @@ def _adjoint_scan(
 
 def _change_of_gates(trace: Trace, tangent: Tangent, slopes: Tensor, activations: Tensor, steps: Steps) -> Tensor:
     """A^ (tasks, packed, 4, H)."""
-    factors = torch.mul(trace.gates, -2)
-    factors[:, :, :2].add_(1)
-    factors[:, :, 3].add_(1)
-    change = factors.mul_(trace.by_gates).mul_(tangent.gates)
+    i, f, g, o = trace.gates.unbind(2)
+    change = trace.by_gates * tangent.gates
     change_i, change_f, change_g, change_o = change.unbind(2)
+    for part, gate in ((change_i, i), (change_f, f), (change_o, o)):
+        part.addcmul_(part, gate, value=-2)
+    change_g.mul_(g).mul_(-2)
     slope_i, slope_f, slope_g, slope_o = slopes.unbind(2)
     change_i.addcmul_(slope_i, activations[:, :, 2])
     steps.later(change_f).addcmul_(steps.later(slope_f), steps.previous(tangent.cells))

@@ -22,7 +22,7 @@ class Slope:
 
     loss         (tasks,) mean over a task's examples
     predictions  (tasks, examples, outputs)
-    gradient     (tasks, *shape) of each task's own loss, for the parameters that were asked for
+    gradient     (tasks, *shape) of each task's own loss, for the parameters that were asked for; each in its own memory
     trace        what :meth:`EpisodeLoss.curvature` needs of the computation; None if it was not to be kept
     """
 

@@ -37,7 +37,8 @@ class AutogradLoss:
         wanted = [leaves[name] for name in names]
         with component("adjoint"):
             gradients = torch.autograd.grad(loss.sum(), wanted, create_graph=keep)  # tasks do not interact
-        own = {name: gradient.detach() for name, gradient in zip(names, gradients, strict=True)}
+        # clone: of parameters that appear as a sum only, as two biases, autograd gives one tensor twice
+        own = {name: gradient.detach().clone() for name, gradient in zip(names, gradients, strict=True)}
         trace = (leaves, dict(zip(names, gradients, strict=True))) if keep else None
         return Slope(loss.detach(), predictions.detach(), own, trace)
 

@@ -1,15 +1,14 @@
-"""How many tasks of a meta-batch are computed at a time, so that memory is bounded and caches are used."""
+"""How many tasks of a meta-batch are computed at a time, so that memory is bounded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from hpo.meta.gradients import Way, way
-from hpo.meta.gradients.by_recurrences import CACHED_UNITS
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskBatch
 
-_BUDGET = {"cpu": 2**27, "cuda": 2**33}  # bytes of all tasks of a part
+_BUDGET = {"cpu": 2**28, "cuda": 2**33}  # bytes of all tasks of a part
 _MOST_KEPT = 2**29  # bytes of one task's steps; above, they are computed again on the way back
 _KEPT = 20  # numbers that a pass keeps for each row and hidden unit: an LSTM's, the most
 _GRAPH = 3  # times as many in autograd's graph
@@ -35,7 +34,4 @@ def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: in
     if by is not Way.ACCELERATED:  # which keeps one task's query set at a time
         traces += query
     each = traces * numbers + (kept_steps + 2) * 2 * parameters * _REAL
-    tasks = _BUDGET[device.type] // each
-    if by is Way.RECURRENCES and device.type == "cpu" and kept_steps > 1:  # at the first step the tasks share theta
-        tasks = min(tasks, CACHED_UNITS // network.config.hidden_size)
-    return Chunking(max(1, tasks), recompute)
+    return Chunking(max(1, _BUDGET[device.type] // each), recompute)

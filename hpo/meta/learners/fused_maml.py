@@ -52,7 +52,7 @@ class FusedMaml:
         loop = InnerLoop(by_step, self._second, (0.0,) * len(by_step) + (1.0,), recompute=recompute)
         support, query = episode_loss(self._network, part.support), episode_loss(self._network, part.query)
         gradient = loop.meta_gradient(theta, support, query)
-        return gradient.theta, self._network.metrics(gradient.query.predictions, part.query.targets)
+        return gradient.theta, self._network.metrics(gradient.predictions, part.query.targets)
 
     def _rates(self) -> Tensor:
         """(K, trials), K that of the trial with most inner steps."""

@@ -36,12 +36,13 @@ class MetaGradient:
 
     theta  (tasks, *shape) for every parameter
     rates  (tasks, *shape) for every adapted parameter, K times; to be summed to the shape that a rate has
-    query  the query set after step K
+    loss, predictions  (tasks,) and (tasks, examples, outputs) of the query set after step K
     """
 
     theta: Params
     rates: list[Params]
-    query: Slope
+    loss: Tensor
+    predictions: Tensor
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,18 @@ class InnerLoop:
         """theta (tasks, *shape): one set expanded to all tasks, or each task's own."""
         path, adapted = self._descend(theta, support)
         last = query.slope(adapted, theta.keys(), keep=False)
-        adjoint = {name: tensor * self.weights[-1] for name, tensor in last.gradient.items()}
+        adjoint = _scaled(last.gradient, self.weights[-1])
         by_rates: list[Params] = []
         for (phi, slope), rates, weight in reversed(list(zip(path, self.rates, self.weights, strict=False))):
-            direction = {name: adjoint[name] * rate for name, rate in rates.items()}
             if self.learn_rates:
                 by_rates.append({name: -adjoint[name] * slope.gradient[name] for name in rates})
             if self.second:
                 kept = support.slope(phi, rates.keys(), keep=True) if self.recompute else slope
-                _add(adjoint, support.curvature(phi, kept, direction), -1.0)
+                rate, direction = _along(adjoint, rates)
+                _add(adjoint, support.curvature(phi, kept, direction), -rate)
             if weight:
                 _add(adjoint, query.slope(phi, theta.keys(), keep=False).gradient, weight)
-        return MetaGradient(adjoint, by_rates[::-1], last)
+        return MetaGradient(adjoint, by_rates[::-1], last.loss, last.predictions)
 
     def _descend(self, theta: Params, support: EpisodeLoss) -> tuple[list[tuple[Params, Slope]], Params]:
         """phi_k with the slope there, k = 0..K-1; and phi_K."""
@@ -97,7 +98,25 @@ class InnerLoop:
 
 def descend(phi: Params, slope: Slope, rates: Rates) -> Params:
     """phi_{k+1}."""
-    return phi | {name: phi[name] - slope.gradient[name] * rate for name, rate in rates.items()}
+    return phi | {name: _descended(phi[name], slope.gradient[name], rate) for name, rate in rates.items()}
+
+
+def _descended(phi: Tensor, gradient: Tensor, rate: float | Tensor) -> Tensor:
+    if isinstance(rate, Tensor):
+        return phi - gradient * rate
+    return torch.sub(phi, gradient, alpha=rate)
+
+
+def _along(adjoint: Params, rates: Rates) -> tuple[float, Params]:
+    """A number and a direction whose product is alpha_k lambda_{k+1}; one number for all parameters needs no copy."""
+    first, *others = rates.values()
+    if not isinstance(first, Tensor) and all(rate is first for rate in others):
+        return first, {name: adjoint[name] for name in rates}
+    return 1.0, {name: adjoint[name] * rate for name, rate in rates.items()}
+
+
+def _scaled(params: Params, factor: float) -> Params:
+    return params if factor == 1.0 else {name: tensor * factor for name, tensor in params.items()}
 
 
 def _add(params: Params, other: Params, factor: float) -> None:

@@ -75,7 +75,7 @@ class Maml:
         """The part's share of the mean over ``tasks`` tasks."""
         support, query = episode_loss(self.network, part.support), episode_loss(self.network, part.query)
         gradient = loop.meta_gradient(_expanded(meta, part.tasks), support, query)
-        metrics = self.network.metrics(gradient.query.predictions, part.query.targets)
+        metrics = self.network.metrics(gradient.predictions, part.query.targets)
         return {name: tensor.sum(dim=0) / tasks for name, tensor in gradient.theta.items()}, metrics
 
     @cached_property

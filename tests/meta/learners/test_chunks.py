@@ -22,9 +22,11 @@ def planned(
     return chunking(network, parameters, TaskBatch(episode, episode), steps)
 
 
-def test_by_recurrences_the_weights_of_a_part_fit_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [planned(monkeypatch, Way.RECURRENCES, hidden).tasks for hidden in (32, 64, 128, 2048)]
-    assert found == [16, 8, 4, 1]
+def test_larger_networks_hold_fewer_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = [planned(monkeypatch, Way.RECURRENCES, hidden).tasks for hidden in (32, 128, 512, 4096)]
+    assert tasks == sorted(tasks, reverse=True)
+    assert tasks[0] > 16
+    assert tasks[-1] == 1
 
 
 def test_longer_inner_loops_hold_fewer_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,8 @@ def check(way: str, case: Case, loop: InnerLoop, expected: Expected, dtype: torc
     result = loop.meta_gradient(case.theta, support, query)
     errors = {
         "theta": distance(result.theta, expected.theta),
-        "loss": relative_error([result.query.loss], [expected.loss]),
-        "predictions": relative_error([result.query.predictions], [expected.predictions]),
+        "loss": relative_error([result.loss], [expected.loss]),
+        "predictions": relative_error([result.predictions], [expected.predictions]),
     }
     if loop.learn_rates:
         errors["rates"] = error_of_rates(loop, result.rates, expected.rates)

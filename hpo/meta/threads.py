@@ -13,7 +13,7 @@ def use_threads(count: int, device: torch.device) -> None:
     """Gives the training ``count`` threads: the accelerator's, one for some of the tasks, where there is one.
 
     torch then has one: what is left to it is small, and where other processes want the cores, its threads wait for each
-    other at every operation (a meta-iteration of the quickstart on two busy cores: 160 ms with two, 25 ms with one).
+    other at every operation (the quickstart's meta-iteration beside two busy processes: 160 ms, and 55 ms this way).
     """
     global _accelerator_threads
     accelerated = device.type == "cpu" and accelerator.library() is not None

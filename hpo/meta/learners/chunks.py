@@ -8,7 +8,8 @@ from hpo.meta.gradients import Way, way
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskBatch
 
-_BUDGET = {"cpu": 2**28, "cuda": 2**33}  # bytes of all tasks of a part
+_GPU_BUDGET = 2**33  # bytes of all tasks of a part
+_BUDGETS = {Way.ACCELERATED: 2**27, Way.RECURRENCES: 2**28, Way.AUTOGRAD: 2**28}  # more tasks make it no faster
 _MOST_KEPT = 2**29  # bytes of one task's steps; above, they are computed again on the way back
 _KEPT = 20  # numbers that a pass keeps for each row and hidden unit: an LSTM's, the most
 _GRAPH = 3  # times as many in autograd's graph
@@ -34,4 +35,5 @@ def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: in
     if by is not Way.ACCELERATED:  # which keeps one task's query set at a time
         traces += query
     each = traces * numbers + (kept_steps + 2) * 2 * parameters * _REAL
-    return Chunking(max(1, _BUDGET[device.type] // each), recompute)
+    budget = _BUDGETS[by] if device.type == "cpu" else _GPU_BUDGET
+    return Chunking(max(1, budget // each), recompute)

@@ -100,7 +100,6 @@ def test_nothing_comes_from_the_host_or_goes_there(
     The device "meta" has that layout of its own, as any but the CPU, and no values that could be looked at; on the CPU
     operators show that have a way without looks for "meta" alone, as one_hot.
     """
-    monkeypatch.setitem(chunks._BUDGET, "meta", 2**33)
     monkeypatch.setattr("hpo.meta.gradients.way", lambda *_: Way.RECURRENCES)
     if device == "cpu":
         monkeypatch.setattr("hpo.meta.network.pack", lambda lengths, time, dense: pack(lengths, time, dense=True))

@@ -25,7 +25,7 @@ from hpo.config import TrialConfig
 from hpo.config.training import TrainingConfig
 from hpo.meta.cells import CELLS, Params
 from hpo.meta.gradients import Way
-from hpo.meta.learners import chunks, cuda_graphs
+from hpo.meta.learners import cuda_graphs
 from hpo.meta.learners.cuda_graphs import Captured, CudaGraphs, MetaGradient, Results, capturable, padded
 from hpo.meta.learners.inner_loop import InnerLoop
 from hpo.meta.learners.maml import Maml

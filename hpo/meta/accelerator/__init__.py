@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 from functools import cache
 
 from hpo.meta.accelerator.build import BuildError, build, built
 from hpo.meta.accelerator.library import AcceleratorError, Batch, Library, Shape, take_pass_seconds
+from hpo.meta.switches import is_off
 
 __all__ = [
     "AcceleratorError",
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 def switched_off() -> bool:
     """Whether HPO_ACCELERATOR says so."""
-    return os.environ.get("HPO_ACCELERATOR", "").lower() in ("off", "0", "no", "false")
+    return is_off("HPO_ACCELERATOR")
 
 
 @cache

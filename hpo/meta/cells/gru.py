@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from hpo.meta.cells.base import Params, State, affine, contiguous, running, times, zeros
+from hpo.meta.cells.gates import add_product, slopes, split_gates
 from hpo.meta.cells.steps import Steps, continuing
 
 
@@ -99,7 +100,7 @@ class Recurrence:
 
     def forward(self, params: Params, projected: Tensor, steps: Steps) -> Trace:
         """r, z, n take the place of W_ih x + b_ih in ``projected``."""
-        gates = _by_gate(projected)
+        gates = split_gates(projected, 3)
         h, products, by_candidate = (torch.empty_like(gates[:, :, 0]) for _ in range(3))
         trace = Trace(h, gates, products, torch.empty_like(gates), by_candidate)
         w_hh, b_hh = contiguous(params["w_hh"].mT), params["b_hh"].unsqueeze(1)  # (tasks, H, 3 H), (tasks, 1, 3 H)
@@ -107,7 +108,7 @@ class Recurrence:
         for quantities in zip(*map(steps.split, trace), strict=True):
             step = Trace(*quantities)
             before = continuing(before, step.outputs.shape[1])
-            before = _step(step, before, _by_gate(times(before, w_hh).add_(b_hh)))
+            before = _step(step, before, split_gates(times(before, w_hh).add_(b_hh), 3))
         return trace
 
     def adjoint(self, params: Params, trace: Trace, outputs: Tensor, steps: Steps, *, consume: bool) -> Adjoint:
@@ -121,7 +122,7 @@ class Recurrence:
     ) -> Tangent:
         """u^ takes the place of its part at fixed h in ``recurrent``."""
         assert recurrent is not None  # not merged
-        gates, inputs = _by_gate(recurrent), _by_gate(projected)
+        gates, inputs = split_gates(recurrent, 3), split_gates(projected, 3)
         gates[:, :, :2].add_(inputs[:, :, :2])
         h = trace.by_candidate * inputs[:, :, 2]
         w_hh, z = contiguous(params["w_hh"].mT), trace.gates[:, :, 1]
@@ -140,21 +141,13 @@ class Recurrence:
         self, params: Params, trace: Trace, adjoint: Adjoint, tangent: Tangent, outputs: Tensor, steps: Steps
     ) -> Adjoint:
         """The derivative of :meth:`adjoint`; ``outputs`` is overwritten as there."""
-        slopes = _slopes(trace.gates)
-        rates = slopes[:, :, :2] * tangent.gates[:, :, :2]  # r^, z^
-        by_gates, by_candidate = _changes(trace, tangent, slopes, rates, steps)
+        by_activation = slopes(trace.gates)
+        rates = by_activation[:, :, :2] * tangent.gates[:, :, :2]  # r^, z^
+        by_gates, by_candidate = _changes(trace, tangent, by_activation, rates, steps)
         by_gates *= adjoint.outputs.unsqueeze(2)
         by_candidate *= adjoint.outputs
         steps.add_to_previous(outputs, steps.later(rates[:, :, 1] * adjoint.outputs))
-        return _adjoint_scan(params, trace, Adjoint(by_gates, by_candidate, outputs), steps, _add_product)
-
-
-def _slopes(gates: Tensor) -> Tensor:
-    """D."""
-    slopes = torch.addcmul(gates, gates, gates, value=-1)
-    n = gates[:, :, 2]
-    torch.addcmul(n.new_ones(()), n, n, value=-1, out=slopes[:, :, 2])
-    return slopes
+        return _adjoint_scan(params, trace, Adjoint(by_gates, by_candidate, outputs), steps, add_product)
 
 
 def _step(step: Trace, before: Tensor, recurrent: Tensor) -> Tensor:
@@ -177,14 +170,10 @@ def _step(step: Trace, before: Tensor, recurrent: Tensor) -> Tensor:
     return torch.add(n, kept, out=step.outputs)
 
 
-def _add_product(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
-    return out.addcmul_(a, b)
-
-
 def _adjoint_scan(
     params: Params, trace: Trace, begun: Adjoint, steps: Steps, product: Callable[..., Tensor]
 ) -> Adjoint:
-    """Overwrites (product = torch.mul) or adds to (_add_product) what u~ and n~ begin with, and adds to h~."""
+    """Overwrites (product = torch.mul) or adds to (add_product) what u~ and n~ begin with, and adds to h~."""
     w_hh, z = contiguous(params["w_hh"]), trace.gates[:, :, 1]
     quantities = (begun.recurrent, begun.gates, begun.outputs, z, trace.by_gates)
     after = None
@@ -198,10 +187,12 @@ def _adjoint_scan(
     return begun
 
 
-def _changes(trace: Trace, tangent: Tangent, slopes: Tensor, rates: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
+def _changes(
+    trace: Trace, tangent: Tangent, by_activation: Tensor, rates: Tensor, steps: Steps
+) -> tuple[Tensor, Tensor]:
     """C^ (tasks, packed, 3, H) and C_n^ (tasks, packed, H); ``rates`` r^ and z^."""
     r, z, n = trace.gates.unbind(2)
-    slope_r, slope_z, slope_n = slopes.unbind(2)
+    slope_r, slope_z, slope_n = by_activation.unbind(2)
     product = tangent.gates[:, :, 2]
     rate_r, rate_z = rates.unbind(2)
     rate_n = torch.addcmul(tangent.candidate, r, product).addcmul_(rate_r, trace.products).mul_(slope_n)  # n^
@@ -224,8 +215,3 @@ def _before(h: Tensor, steps: Steps) -> Tensor:
     before = torch.zeros_like(h)
     steps.later(before).copy_(steps.previous(h))
     return before
-
-
-def _by_gate(rows: Tensor) -> Tensor:
-    """(tasks, rows, 3 H) -> (tasks, rows, 3, H)."""
-    return rows.view(*rows.shape[:2], 3, -1)

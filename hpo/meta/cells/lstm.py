@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from hpo.meta.cells.base import Params, State, affine, contiguous, running, times, zeros
+from hpo.meta.cells.gates import add_product, slopes, split_gates
 from hpo.meta.cells.steps import Steps, continuing
 
 
@@ -99,7 +100,7 @@ class Recurrence:
 
     def forward(self, params: Params, projected: Tensor, steps: Steps) -> Trace:
         """i, f, g, o take the place of a in ``projected``."""
-        gates = _by_gate(projected)
+        gates = split_gates(projected, 4)
         h, c, squashed, by_cells = (torch.empty_like(gates[:, :, 0]) for _ in range(4))
         trace = Trace(h, c, squashed, gates, torch.empty_like(gates), by_cells)
         w_hh = contiguous(params["w_hh"].mT)  # of 5 rows, a product with the transposed view takes twice as long
@@ -123,7 +124,7 @@ class Recurrence:
         self, params: Params, trace: Trace, projected: Tensor, recurrent: Tensor | None, steps: Steps
     ) -> Tangent:
         """a^ takes the place of its part at fixed h in ``projected``; ``recurrent`` is in it."""
-        gates = _by_gate(projected)
+        gates = split_gates(projected, 4)
         h, c = torch.empty_like(trace.outputs), torch.empty_like(trace.cells)
         w_hh = contiguous(params["w_hh"].mT)
         f = trace.gates[:, :, 1]
@@ -146,22 +147,14 @@ class Recurrence:
         self, params: Params, trace: Trace, adjoint: Adjoint, tangent: Tangent, outputs: Tensor, steps: Steps
     ) -> Adjoint:
         """The derivative of :meth:`adjoint`; ``outputs`` is overwritten as there."""
-        slopes = _slopes(trace.gates)
-        activations = slopes * tangent.gates  # i^, f^, g^, o^
-        by_gates = _change_of_gates(trace, tangent, slopes, activations, steps)
+        by_activation = slopes(trace.gates)
+        activations = by_activation * tangent.gates  # i^, f^, g^, o^
+        by_gates = _change_of_gates(trace, tangent, by_activation, activations, steps)
         by_gates[:, :, :3].mul_(adjoint.cells.unsqueeze(2))
         by_gates[:, :, 3].mul_(adjoint.outputs)
         cells = _change_of_cells(trace, tangent, activations).mul_(adjoint.outputs)
         steps.add_to_previous(cells, steps.later(activations[:, :, 1] * adjoint.cells))
-        return _adjoint_scan(params, trace, Adjoint(by_gates, outputs, cells), steps, _add_product)
-
-
-def _slopes(gates: Tensor) -> Tensor:
-    """D."""
-    slopes = torch.addcmul(gates, gates, gates, value=-1)
-    g = gates[:, :, 2]
-    torch.addcmul(g.new_ones(()), g, g, value=-1, out=slopes[:, :, 2])
-    return slopes
+        return _adjoint_scan(params, trace, Adjoint(by_gates, outputs, cells), steps, add_product)
 
 
 def _step(step: Trace, before: Trace | None) -> None:
@@ -190,14 +183,10 @@ def _step(step: Trace, before: Trace | None) -> None:
     torch.addcmul(o, h, squashed, value=-1, out=step.by_cells)
 
 
-def _add_product(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
-    return out.addcmul_(a, b)
-
-
 def _adjoint_scan(
     params: Params, trace: Trace, begun: Adjoint, steps: Steps, product: Callable[..., Tensor]
 ) -> Adjoint:
-    """Overwrites (product = torch.mul) or adds to (_add_product) what a~ and c~ begin with, and adds to h~."""
+    """Overwrites (product = torch.mul) or adds to (add_product) what a~ and c~ begin with, and adds to h~."""
     w_hh = contiguous(params["w_hh"])
     f = trace.gates[:, :, 1]
     quantities = (begun.projected, begun.gates, begun.outputs, begun.cells, f, trace.by_gates, trace.by_cells)
@@ -216,7 +205,9 @@ def _adjoint_scan(
     return begun
 
 
-def _change_of_gates(trace: Trace, tangent: Tangent, slopes: Tensor, activations: Tensor, steps: Steps) -> Tensor:
+def _change_of_gates(
+    trace: Trace, tangent: Tangent, by_activation: Tensor, activations: Tensor, steps: Steps
+) -> Tensor:
     """A^ (tasks, packed, 4, H)."""
     i, f, g, o = trace.gates.unbind(2)
     change = trace.by_gates * tangent.gates
@@ -224,7 +215,7 @@ def _change_of_gates(trace: Trace, tangent: Tangent, slopes: Tensor, activations
     for part, gate in ((change_i, i), (change_f, f), (change_o, o)):
         part.addcmul_(part, gate, value=-2)
     change_g.mul_(g).mul_(-2)
-    slope_i, slope_f, slope_g, slope_o = slopes.unbind(2)
+    slope_i, slope_f, slope_g, slope_o = by_activation.unbind(2)
     change_i.addcmul_(slope_i, activations[:, :, 2])
     steps.later(change_f).addcmul_(steps.later(slope_f), steps.previous(tangent.cells))
     change_g.addcmul_(slope_g, activations[:, :, 0])
@@ -238,8 +229,3 @@ def _change_of_cells(trace: Trace, tangent: Tangent, activations: Tensor) -> Ten
     inner = torch.mul(trace.gates[:, :, 3], trace.squashed).mul_(tangent.cells)
     inner = torch.add(activations[:, :, 3], inner, alpha=-2)
     return inner.addcmul_(trace.squashed.square(), inner, value=-1)
-
-
-def _by_gate(rows: Tensor) -> Tensor:
-    """(tasks, rows, 4 H) -> (tasks, rows, 4, H)."""
-    return rows.view(*rows.shape[:2], 4, -1)

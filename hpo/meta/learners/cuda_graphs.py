@@ -17,7 +17,6 @@ multiple of 8 steps, so that few graphs are needed; padding changes no result (p
 from __future__ import annotations
 
 import logging
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from hpo.meta.cells import Params
 from hpo.meta.gradients import Way, way
 from hpo.meta.network import Metrics, Network
 from hpo.meta.profile import component
+from hpo.meta.switches import is_off
 from hpo.meta.tasks.base import Episode, TaskBatch
 
 _log = logging.getLogger(__name__)
@@ -49,11 +49,7 @@ MetaGradient = Callable[[Params, TaskBatch], Results]
 
 def capturable(network: Network, device: torch.device) -> bool:
     """Whether this network's meta-gradients on this device go by graphs; HPO_CUDA_GRAPH=off says no."""
-    return device.type == "cuda" and not _switched_off() and way(network, device) is Way.RECURRENCES
-
-
-def _switched_off() -> bool:
-    return os.environ.get("HPO_CUDA_GRAPH", "").lower() in ("off", "0", "no", "false")
+    return device.type == "cuda" and not is_off("HPO_CUDA_GRAPH") and way(network, device) is Way.RECURRENCES
 
 
 @dataclass(frozen=True)

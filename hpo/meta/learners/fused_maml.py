@@ -16,7 +16,7 @@ from hpo.meta.cells import Params
 from hpo.meta.gradients import episode_loss
 from hpo.meta.learners.chunks import chunking
 from hpo.meta.learners.inner_loop import InnerLoop
-from hpo.meta.learners.maml import Maml
+from hpo.meta.learners.maml import Maml, expanded
 from hpo.meta.network import Metrics, Network
 from hpo.meta.tasks.base import TaskBatch
 
@@ -32,7 +32,8 @@ class FusedMaml:
     def meta_gradients(self, metas: Sequence[Params], batches: Sequence[TaskBatch]) -> list[Result]:
         """What each trial's own ``meta_gradient`` gives, to rounding; all batches hold equally many tasks."""
         tasks, batch = batches[0].tasks, TaskBatch.join(batches)
-        theta = {name: torch.cat([_expanded(meta[name], tasks) for meta in metas]) for name in metas[0]}
+        own = [expanded(meta, tasks) for meta in metas]
+        theta = {name: torch.cat([params[name] for params in own]) for name in metas[0]}
         like = theta["head.bias"]
         rates = self._rates().repeat_interleave(tasks, dim=1).to(like)  # (K, trials * tasks)
         parameters = sum(tensor.numel() for tensor in metas[0].values())
@@ -69,10 +70,6 @@ class FusedMaml:
     @property
     def _second(self) -> bool:
         return self.trials[0].config.order == "second"
-
-
-def _expanded(tensor: Tensor, tasks: int) -> Tensor:
-    return tensor.expand(tasks, *tensor.shape)
 
 
 def _means(by_task: Params, tasks: int) -> list[Params]:

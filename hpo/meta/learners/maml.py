@@ -65,7 +65,7 @@ class Maml:
 
     def adaptation(self, meta: Params, support: Episode) -> Iterator[Predictor]:
         """The predictors after 0, 1, 2, ... steps; keeps no graph."""
-        loss, phi = episode_loss(self.network, support), _expanded(meta, support.tasks)
+        loss, phi = episode_loss(self.network, support), expanded(meta, support.tasks)
         rates = dict.fromkeys(self.adapted, self.config.inner_lr)
         while True:
             yield partial(self._predict, phi)
@@ -74,7 +74,7 @@ class Maml:
     def _part(self, loop: InnerLoop, meta: Params, part: TaskBatch, tasks: int) -> tuple[Params, Metrics]:
         """The part's share of the mean over ``tasks`` tasks."""
         support, query = episode_loss(self.network, part.support), episode_loss(self.network, part.query)
-        gradient = loop.meta_gradient(_expanded(meta, part.tasks), support, query)
+        gradient = loop.meta_gradient(expanded(meta, part.tasks), support, query)
         metrics = self.network.metrics(gradient.predictions, part.query.targets)
         return {name: tensor.sum(dim=0) / tasks for name, tensor in gradient.theta.items()}, metrics
 
@@ -91,5 +91,6 @@ class Maml:
         return episode_loss(self.network, episode).predict(phi)
 
 
-def _expanded(meta: Params, tasks: int) -> Params:
+def expanded(meta: Params, tasks: int) -> Params:
+    """meta for every task, (tasks, *shape), without a copy."""
     return {name: tensor.expand(tasks, *tensor.shape) for name, tensor in meta.items()}

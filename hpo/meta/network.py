@@ -99,10 +99,12 @@ class Network:
 
     def pack(self, episode: Episode, *, dense: bool | None = None) -> Sequences:
         """The episode's inputs in the layout that ``forward`` reads; ``dense`` as in packing.py."""
-        steps = episode.inputs.flatten(1, 2)  # (tasks, examples * time[, features])
         packing = pack(episode.lengths, episode.inputs.shape[2], dense=dense)
-        index = packing.source if steps.ndim == 2 else packing.source.unsqueeze(2).expand(-1, -1, steps.shape[2])
-        return Sequences(steps.gather(1, index), packing)
+        steps = episode.inputs.flatten(1, 2)  # (tasks, examples * time[, features])
+        tasks, count = steps.shape[:2]
+        index = packing.source + torch.arange(0, tasks * count, count, device=steps.device).unsqueeze(1)
+        rows = steps.flatten(0, 1).index_select(0, index.flatten())  # whole rows: a third of gather's time
+        return Sequences(rows.view(*index.shape, *rows.shape[1:]), packing)
 
     def forward(self, params: Params, sequences: Sequences) -> Tensor:
         """Predictions (tasks, examples, outputs), examples in the episode's order; logits for classes."""

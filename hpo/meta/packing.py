@@ -24,6 +24,7 @@ class Packing:
     example (tasks, packed) which example a row belongs to
     share   (tasks, packed) a row's weight in the mean over its example's valid steps, 0 for padding
     last    (tasks, examples) the row of an example's last valid step
+    even    whether it is known that all examples end together, at the last step
     """
 
     steps: Steps
@@ -31,21 +32,26 @@ class Packing:
     example: Tensor
     share: Tensor
     last: Tensor
+    even: bool = False
 
     def chunk(self, n: int) -> list[Packing]:
         """At most ``n`` parts of about equal size, split along the tasks."""
         parts = (self.source.chunk(n), self.example.chunk(n), self.share.chunk(n), self.last.chunk(n))
-        return [Packing(self.steps, *part) for part in zip(*parts, strict=True)]
+        return [Packing(self.steps, *part, self.even) for part in zip(*parts, strict=True)]
 
 
 def pack(lengths: Tensor, time: int, *, dense: bool | None = None) -> Packing:
     """For sequences of lengths (tasks, examples), padded to ``time`` steps; dense by the device where it is None."""
+    cpu = lengths.device.type == "cpu"
+    even = dense is None and cpu and bool((lengths == time).all())
     if dense is None:
-        dense = lengths.device.type != "cpu"
+        dense = even or not cpu
     sizes, source, last = _dense(lengths, time) if dense else _ragged(lengths, time)
     example, step = source // time, source % time
     length = lengths.gather(1, example)  # (tasks, packed)
-    return Packing(Steps(sizes), source, example, (step < length) / length.double(), last)
+    return Packing(
+        Steps(sizes, at_once=dense and not even), source, example, (step < length) / length.double(), last, even
+    )
 
 
 def _dense(lengths: Tensor, time: int) -> tuple[tuple[int, ...], Tensor, Tensor]:

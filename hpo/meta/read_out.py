@@ -22,6 +22,8 @@ class ReadOut:
     def __call__(self, outputs: Tensor) -> Tensor:
         """outputs (tasks, packed, H) -> (tasks, examples, H)."""
         tasks, _, hidden = outputs.shape
+        if self.only_last:
+            return outputs[:, -self._examples :]
         if self.kind == "last":
             return outputs.flatten(0, 1).index_select(0, self._rows).view(tasks, -1, hidden)
         weighted, steps = outputs * self._shares(outputs), self.packing.steps
@@ -33,9 +35,14 @@ class ReadOut:
                 sums[:, : step.shape[1]].add_(step)  # by step: a row by row index_add takes ten times as long
         return sums.flatten(0, 1).index_select(0, self._places).view(sums.shape)
 
-    def transpose(self, read: Tensor) -> Tensor:
-        """read (tasks, examples, H) -> (tasks, packed, H)."""
+    def transpose(self, read: Tensor, *, fill: bool = True) -> Tensor:
+        """read (tasks, examples, H) -> (tasks, packed, H); fill: with zeros where ``only_last``, else with anything."""
         tasks, _, hidden = read.shape
+        if self.only_last:
+            shape = (tasks, self.packing.source.shape[1], hidden)
+            rows = read.new_zeros(shape) if fill else read.new_empty(shape)
+            rows[:, -self._examples :] = read
+            return rows
         if self.kind == "last":
             rows = read.new_zeros(self.packing.source.numel(), hidden)
             return rows.index_copy_(0, self._rows, read.flatten(0, 1)).view(tasks, -1, hidden)
@@ -45,6 +52,11 @@ class ReadOut:
 
     def _shares(self, like: Tensor) -> Tensor:
         return self.packing.share.to(like.dtype).unsqueeze(2)
+
+    @property
+    def only_last(self) -> bool:
+        """Whether the rows of the last step are what is read, in order."""
+        return self.kind == "last" and self.packing.even
 
     @property
     def _examples(self) -> int:

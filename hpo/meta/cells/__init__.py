@@ -14,7 +14,7 @@ CELLS: dict[str, Cell] = {
     "rnn_tanh": Cell(1, None, rnn.project, partial(rnn.scan, torch.tanh), rnn.Recurrence("tanh")),
     "rnn_relu": Cell(1, None, rnn.project, partial(rnn.scan, torch.relu), rnn.Recurrence("relu")),
     "gru": Cell(3, 1, gru.project, gru.scan, gru.Recurrence()),
-    "lstm": Cell(4, 1, lstm.project, lstm.scan, lstm.Recurrence()),
+    "lstm": Cell(4, 1, lstm.project, lstm.scan, lstm.Recurrence(), torch.lstm),
 }
 
 __all__ = ["CELLS", "Cell", "Params", "State", "cell_name", "cell_of"]

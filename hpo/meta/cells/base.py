@@ -74,13 +74,16 @@ class Recurrence(Protocol):
     def merged(self) -> bool:
         """See the class."""
 
-    def forward(self, params: Params, projected: Tensor, steps: Steps) -> Any:
-        """The scan over projected (tasks, packed, G H) = W_ih x + b_ih, and + b_hh where merged: Rows."""
+    def forward(self, params: Params, projected: Tensor, steps: Steps, *, keep: bool) -> Any:
+        """The scan over projected (tasks, packed, G H) = W_ih x + b_ih, and + b_hh where merged: Rows.
 
-    def adjoint(self, params: Params, trace: Any, outputs: Tensor, steps: Steps, *, consume: bool) -> Any:
+        keep: whether more will follow than one adjoint, after which nothing but h is needed.
+        """
+
+    def adjoint(self, params: Params, trace: Any, outputs: Tensor, steps: Steps, *, only_last: bool = False) -> Any:
         """Back-propagation from outputs (tasks, packed, H), dL/dh of what reads h: an Adjoint.
 
-        consume: nothing but h is needed of the trace from here on, so its memory may be used.
+        only_last: steps are equal and only the last is read; what ``outputs`` holds of the others is void.
         """
 
     def tangent(self, params: Params, trace: Any, projected: Tensor, recurrent: Tensor | None, steps: Steps) -> Any:
@@ -109,6 +112,7 @@ class Cell:
         -> outputs (tasks, packed, H), state            state: a tuple of (tasks, examples, H), None for zeros; the one
                                                         returned is that of the examples that reach the last step
     recurrence                                          the derivatives of scan by hand; None: autograd's are used
+    kernel                                              called like torch.lstm: a fast form for one task; None: no such
     """
 
     gates: int
@@ -116,6 +120,7 @@ class Cell:
     project: Callable[[Params, Tensor], Tensor]
     scan: Scan
     recurrence: Recurrence | None = None
+    kernel: Callable[..., tuple[Tensor, ...]] | None = None
 
     def init(self, input_size: int, hidden_size: int, generator: torch.Generator, dtype: torch.dtype) -> Params:
         """Parameters of one network, without a task axis: U(-1/sqrt(H), 1/sqrt(H)), and the keeping gate open."""
@@ -140,17 +145,17 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def contiguous(weight: Tensor) -> Tensor:
     """weight (tasks, a, b) as products want it, still one for all tasks if it was."""
-    return weight[0].contiguous().expand_as(weight) if _is_shared(weight) else weight.contiguous()
+    return weight[0].contiguous().expand_as(weight) if shared(weight) else weight.contiguous()
 
 
 def times(x: Tensor, weight: Tensor) -> Tensor:
     """x (tasks, rows, a) times weight (tasks, a, b); of a few rows, half the time where the tasks share the weight."""
-    if not _is_shared(weight):
+    if not shared(weight):
         return torch.bmm(x, weight)
     return (x.flatten(0, 1) @ weight[0]).view(*x.shape[:2], -1)
 
 
-def _is_shared(weight: Tensor) -> bool:
+def shared(weight: Tensor) -> bool:
     """Whether all tasks have the same: theta, before the first inner step."""
     return weight.stride(0) == 0
 

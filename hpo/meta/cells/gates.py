@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from hpo.meta.cells.steps import Steps
 
 
 def split_gates(rows: Tensor, gates: int) -> Tensor:
@@ -17,6 +21,29 @@ def slopes(gates: Tensor) -> Tensor:
     squashed = gates[:, :, 2]
     torch.addcmul(squashed.new_ones(()), squashed, squashed, value=-1, out=found[:, :, 2])
     return found
+
+
+def one_by_one(gates: Tensor, steps: Steps) -> tuple[Tensor, ...]:
+    """gates (tasks, rows, G, H) as what :func:`times_each` takes: all in one where operations are to be few.
+
+    On a CPU, a factor that is broadcast to the gates takes more than twice as long.
+    """
+    return (gates,) if steps.at_once else gates.unbind(2)
+
+
+def step_by_step(gates: Tensor, steps: Steps) -> list[tuple[Tensor, ...]]:
+    """:func:`one_by_one` for each step."""
+    return list(zip(*map(steps.split, one_by_one(gates, steps)), strict=True))
+
+
+def times_each(
+    product: Callable[..., Tensor], gates: tuple[Tensor, ...], factor: Tensor, out: tuple[Tensor, ...]
+) -> None:
+    """product(gate, factor) of every gate; factor (tasks, rows, H)."""
+    if gates[0].ndim > factor.ndim:
+        factor = factor.unsqueeze(2)
+    for gate, place in zip(gates, out, strict=True):
+        product(gate, factor, out=place)
 
 
 def add_product(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:

@@ -24,15 +24,16 @@ torch.nn.GRU (the reset gate acts after the product with W_hn, so that all of W_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from hpo.meta.cells.base import Params, State, affine, contiguous, running, times, zeros
-from hpo.meta.cells.gates import add_product, slopes, split_gates
-from hpo.meta.cells.steps import Steps, continuing
+from hpo.meta.cells.gates import add_product, one_by_one, slopes, split_gates, step_by_step, times_each
+from hpo.meta.cells.steps import Steps, continuing, receive
 
 
 def project(params: Params, x: Tensor) -> Tensor:
@@ -57,14 +58,37 @@ def scan(params: Params, projected: Tensor, sizes: Sequence[int], state: State |
     return torch.cat(outputs, dim=1), state
 
 
-class Trace(NamedTuple):
-    """A forward pass over (tasks, packed) rows: gates r, z, n and C (3, H), others (H); ``products`` is m."""
+@dataclass(frozen=True)
+class Trace:
+    """What the adjoint needs of a forward pass over (tasks, packed) rows: C (3, H), the others (H); update is z."""
 
     outputs: Tensor
-    gates: Tensor
-    products: Tensor
+    update: Tensor
     by_gates: Tensor
     by_candidate: Tensor
+
+
+@dataclass(frozen=True)
+class KeptTrace(Trace):
+    """What all passes need: m (H), and r, z, n (3, H)."""
+
+    products: Tensor
+    gates: Tensor
+
+
+class _Step(NamedTuple):
+    """Where forward writes a step: u (tasks, n_t, 3, H), the others (tasks, n_t, H); r, z, n are u's parts."""
+
+    u: Tensor
+    r: Tensor
+    z: Tensor
+    n: Tensor
+    products: Tensor
+    by_r: Tensor
+    by_z: Tensor
+    by_product: Tensor
+    by_candidate: Tensor
+    outputs: Tensor
 
 
 class Adjoint(NamedTuple):
@@ -98,97 +122,142 @@ class Recurrence:
 
     merged = False
 
-    def forward(self, params: Params, projected: Tensor, steps: Steps) -> Trace:
-        """r, z, n take the place of W_ih x + b_ih in ``projected``."""
-        gates = split_gates(projected, 3)
-        h, products, by_candidate = (torch.empty_like(gates[:, :, 0]) for _ in range(3))
-        trace = Trace(h, gates, products, torch.empty_like(gates), by_candidate)
+    def forward(self, params: Params, projected: Tensor, steps: Steps, *, keep: bool) -> Trace:
+        """r, z, n take the place of W_ih x + b_ih in ``projected``; C does where they are not kept."""
+        inputs = split_gates(projected, 3)
+        trace, places = _kept(inputs, steps) if keep or steps.at_once else _passing(inputs, steps)
         w_hh, b_hh = contiguous(params["w_hh"].mT), params["b_hh"].unsqueeze(1)  # (tasks, H, 3 H), (tasks, 1, 3 H)
-        before = h.new_zeros(h.shape[0], steps.first, h.shape[2])
-        for quantities in zip(*map(steps.split, trace), strict=True):
-            step = Trace(*quantities)
-            before = continuing(before, step.outputs.shape[1])
-            before = _step(step, before, split_gates(times(before, w_hh).add_(b_hh), 3))
+        h = trace.outputs.new_zeros(inputs.shape[0], steps.first, inputs.shape[3])
+        for x, update, step in zip(steps.split(inputs), steps.split(trace.update), places, strict=True):
+            h = continuing(h, x.shape[1])
+            kept = _activate(step, x, h, split_gates(times(h, w_hh).add_(b_hh), 3))
+            if not steps.at_once:
+                _coefficients(step, kept)
+            if not isinstance(trace, KeptTrace):
+                update.copy_(step.z)
+            h = step.outputs
+        if isinstance(trace, KeptTrace) and steps.at_once:
+            _coefficients(_places(trace), trace.outputs - trace.gates[:, :, 2])
         return trace
 
-    def adjoint(self, params: Params, trace: Trace, outputs: Tensor, steps: Steps, *, consume: bool) -> Adjoint:
+    def adjoint(
+        self, params: Params, trace: Trace, outputs: Tensor, steps: Steps, *, only_last: bool = False
+    ) -> Adjoint:
         """h~ takes the place of dL/dh at fixed later steps in ``outputs``."""
-        gates = trace.by_gates if consume else torch.empty_like(trace.gates)
-        begun = Adjoint(gates, trace.by_candidate if consume else torch.empty_like(outputs), outputs)
-        return _adjoint_scan(params, trace, begun, steps, torch.mul)
+        kept = isinstance(trace, KeptTrace)
+        gates = torch.empty_like(trace.by_gates) if kept else trace.by_gates
+        candidate = torch.empty_like(outputs) if kept else trace.by_candidate
+        return _adjoint_scan(params, trace, Adjoint(gates, candidate, outputs), steps, torch.mul, only_last=only_last)
 
     def tangent(
-        self, params: Params, trace: Trace, projected: Tensor, recurrent: Tensor | None, steps: Steps
+        self, params: Params, trace: KeptTrace, projected: Tensor, recurrent: Tensor | None, steps: Steps
     ) -> Tangent:
         """u^ takes the place of its part at fixed h in ``recurrent``."""
         assert recurrent is not None  # not merged
         gates, inputs = split_gates(recurrent, 3), split_gates(projected, 3)
         gates[:, :, :2].add_(inputs[:, :, :2])
         h = trace.by_candidate * inputs[:, :, 2]
-        w_hh, z = contiguous(params["w_hh"].mT), trace.gates[:, :, 1]
+        w_hh = contiguous(params["w_hh"].mT)
+        rows = (recurrent, *gates.unbind(2), h, trace.update, *trace.by_gates.unbind(2))
         before = None
-        for u, u_t, h_t, z_t, by_gates in zip(*map(steps.split, (recurrent, gates, h, z, trace.by_gates)), strict=True):
+        for u, u_r, u_z, m, h_t, z_t, by_r, by_z, by_product in zip(*map(steps.split, rows), strict=True):
             if before is not None:
                 before = continuing(before, u.shape[1])
                 u += times(before, w_hh)
                 h_t.addcmul_(z_t, before)
-            for u_gate, by_gate in zip(u_t.unbind(2), by_gates.unbind(2), strict=True):
-                h_t.addcmul_(u_gate, by_gate)
-            before = h_t
+            before = h_t.addcmul_(u_r, by_r).addcmul_(u_z, by_z).addcmul_(m, by_product)
         return Tangent(gates, inputs[:, :, 2], h)
 
     def curvature(
-        self, params: Params, trace: Trace, adjoint: Adjoint, tangent: Tangent, outputs: Tensor, steps: Steps
+        self, params: Params, trace: KeptTrace, adjoint: Adjoint, tangent: Tangent, outputs: Tensor, steps: Steps
     ) -> Adjoint:
         """The derivative of :meth:`adjoint`; ``outputs`` is overwritten as there."""
         by_activation = slopes(trace.gates)
         rates = by_activation[:, :, :2] * tangent.gates[:, :, :2]  # r^, z^
         by_gates, by_candidate = _changes(trace, tangent, by_activation, rates, steps)
-        by_gates *= adjoint.outputs.unsqueeze(2)
+        coefficients = one_by_one(by_gates, steps)
+        times_each(torch.mul, coefficients, adjoint.outputs, coefficients)
         by_candidate *= adjoint.outputs
         steps.add_to_previous(outputs, steps.later(rates[:, :, 1] * adjoint.outputs))
         return _adjoint_scan(params, trace, Adjoint(by_gates, by_candidate, outputs), steps, add_product)
 
 
-def _step(step: Trace, before: Tensor, recurrent: Tensor) -> Tensor:
-    """Fills in one step, where W_ih x + b_ih stands for the gates; gives h. recurrent: W_hh h_{t-1} + b_hh by gate.
+def _kept(inputs: Tensor, steps: Steps) -> tuple[Trace, Iterable[_Step]]:
+    """A trace for all passes, its gates in the place of W_ih x + b_ih (tasks, packed, 3, H)."""
+    h, products, by_candidate = (torch.empty_like(inputs[:, :, 0]) for _ in range(3))
+    trace = KeptTrace(h, inputs[:, :, 1], torch.empty_like(inputs), by_candidate, products, inputs)
+    return trace, map(_Step, *map(steps.split, _places(trace)))
 
-    The coefficients come from the products that are there, s (1 - s) x = s x - (s x) s, while these are in the cache.
+
+def _places(trace: KeptTrace) -> _Step:
+    """Of all steps."""
+    (r, z, n), (by_r, by_z, by_product) = trace.gates.unbind(2), trace.by_gates.unbind(2)
+    return _Step(trace.gates, r, z, n, trace.products, by_r, by_z, by_product, trace.by_candidate, trace.outputs)
+
+
+def _passing(inputs: Tensor, steps: Steps) -> tuple[Trace, Iterable[_Step]]:
+    """A trace for the adjoint, C in the place of W_ih x + b_ih; the gates of a step are written over the last one's."""
+    h, update, by_candidate = (torch.empty_like(inputs[:, :, 0]) for _ in range(3))
+    now = torch.empty_like(inputs[:, : steps.first])
+    products = torch.empty_like(now[:, :, 0])
+    passing = map(steps.first_rows, (now, *now.unbind(2), products))
+    lasting = map(steps.split, (*inputs.unbind(2), by_candidate, h))
+    return Trace(h, update, inputs, by_candidate), map(_Step, *passing, *lasting)
+
+
+def _activate(step: _Step, inputs: Tensor, before: Tensor, recurrent: Tensor) -> Tensor:
+    """Computes one step from W_ih x + b_ih and W_hh h_{t-1} + b_hh, (tasks, n_t, 3, H) both, and h_{t-1}.
+
+    Gives h - n = z (h_{t-1} - n).
     """
-    r, z, n = step.gates.unbind(2)
-    by_r, by_z, by_product = step.by_gates.unbind(2)
-    step.gates[:, :, :2].add_(recurrent[:, :, :2]).sigmoid_()
     product = step.products.copy_(recurrent[:, :, 2])
-    n.addcmul_(r, product).tanh_()
+    torch.add(inputs[:, :, :2], recurrent[:, :, :2], out=step.u[:, :, :2]).sigmoid_()
+    n = torch.addcmul(inputs[:, :, 2], step.r, product).tanh_()  # of a part of the rows, tanh takes twice as long
+    step.n.copy_(n)
+    kept = (before - n).mul_(step.z)
+    torch.add(n, kept, out=step.outputs)
+    return kept
+
+
+def _coefficients(step: _Step, kept: Tensor) -> None:
+    """C from the products that are there: s (1 - s) x = s x - (s x) s."""
+    r, z, n = step.r, step.z, step.n
     slope = torch.mul(n, n).neg_().add_(1)
     torch.addcmul(slope, z, slope, value=-1, out=step.by_candidate)
-    torch.mul(r, step.by_candidate, out=by_product)
-    reset = by_product * product
-    torch.addcmul(reset, reset, r, value=-1, out=by_r)
-    kept = (before - n).mul_(z)
-    torch.addcmul(kept, kept, z, value=-1, out=by_z)
-    return torch.add(n, kept, out=step.outputs)
+    torch.mul(r, step.by_candidate, out=step.by_product)
+    reset = step.by_product * step.products
+    torch.addcmul(reset, reset, r, value=-1, out=step.by_r)
+    torch.addcmul(kept, kept, z, value=-1, out=step.by_z)
 
 
 def _adjoint_scan(
-    params: Params, trace: Trace, begun: Adjoint, steps: Steps, product: Callable[..., Tensor]
+    params: Params,
+    trace: Trace,
+    begun: Adjoint,
+    steps: Steps,
+    product: Callable[..., Tensor],
+    *,
+    only_last: bool = False,
 ) -> Adjoint:
     """Overwrites (product = torch.mul) or adds to (add_product) what u~ and n~ begin with, and adds to h~."""
-    w_hh, z = contiguous(params["w_hh"]), trace.gates[:, :, 1]
-    quantities = (begun.recurrent, begun.gates, begun.outputs, z, trace.by_gates)
+    w_hh = contiguous(params["w_hh"])
+    gates, coefficients = (step_by_step(each, steps) for each in (begun.gates, trace.by_gates))
+    rows = (begun.recurrent, begun.outputs, trace.update)
     after = None
-    for u, u_t, h_t, z_t, by_gates in reversed(list(zip(*map(steps.split, quantities), strict=True))):
+    for (u, h_t, z_t), u_t, by_gates in reversed(
+        list(zip(zip(*map(steps.split, rows), strict=True), gates, coefficients, strict=True))
+    ):
         if after is not None:
             u_after, h_after, z_after = after
-            continuing(h_t, u_after.shape[1]).add_(times(u_after, w_hh)).addcmul_(z_after, h_after)
-        product(by_gates, h_t.unsqueeze(2), out=u_t)
+            receive(h_t, times(u_after, w_hh).addcmul_(z_after, h_after), only=only_last)
+        times_each(product, by_gates, h_t, u_t)
         after = u, h_t, z_t
     product(trace.by_candidate, begun.outputs, out=begun.candidate)
     return begun
 
 
 def _changes(
-    trace: Trace, tangent: Tangent, by_activation: Tensor, rates: Tensor, steps: Steps
+    trace: KeptTrace, tangent: Tangent, by_activation: Tensor, rates: Tensor, steps: Steps
 ) -> tuple[Tensor, Tensor]:
     """C^ (tasks, packed, 3, H) and C_n^ (tasks, packed, H); ``rates`` r^ and z^."""
     r, z, n = trace.gates.unbind(2)

@@ -25,15 +25,16 @@ Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from hpo.meta.cells.base import Params, State, affine, contiguous, running, times, zeros
-from hpo.meta.cells.gates import add_product, slopes, split_gates
-from hpo.meta.cells.steps import Steps, continuing
+from hpo.meta.cells.gates import add_product, one_by_one, slopes, split_gates, step_by_step, times_each
+from hpo.meta.cells.steps import Steps, continuing, receive
 
 
 def project(params: Params, x: Tensor) -> Tensor:
@@ -56,15 +57,41 @@ def scan(params: Params, projected: Tensor, sizes: Sequence[int], state: State |
     return torch.cat(outputs, dim=1), state
 
 
-class Trace(NamedTuple):
-    """A forward pass over (tasks, packed) rows: gates and A (4, H), the others (H); ``squashed`` is tanh(c)."""
+@dataclass(frozen=True)
+class Trace:
+    """What the adjoint needs of a forward pass over (tasks, packed) rows: A (4, H), the others (H)."""
 
     outputs: Tensor
+    forget: Tensor
+    by_gates: Tensor
+    by_cells: Tensor
+
+
+@dataclass(frozen=True)
+class KeptTrace(Trace):
+    """What all passes need: c and tanh(c) (H), i, f, g, o (4, H)."""
+
     cells: Tensor
     squashed: Tensor
     gates: Tensor
-    by_gates: Tensor
+
+
+class _Step(NamedTuple):
+    """Where forward writes a step: a (tasks, n_t, 4 H), the others (tasks, n_t, H); i, f, g, o are a's parts."""
+
+    a: Tensor
+    i: Tensor
+    f: Tensor
+    g: Tensor
+    o: Tensor
+    cells: Tensor
+    squashed: Tensor
+    by_i: Tensor
+    by_f: Tensor
+    by_g: Tensor
+    by_o: Tensor
     by_cells: Tensor
+    outputs: Tensor
 
 
 class Adjoint(NamedTuple):
@@ -98,44 +125,56 @@ class Recurrence:
 
     merged = True
 
-    def forward(self, params: Params, projected: Tensor, steps: Steps) -> Trace:
-        """i, f, g, o take the place of a in ``projected``."""
+    def forward(self, params: Params, projected: Tensor, steps: Steps, *, keep: bool) -> Trace:
+        """i, f, g, o take the place of a in ``projected``; A does where they are not kept."""
         gates = split_gates(projected, 4)
-        h, c, squashed, by_cells = (torch.empty_like(gates[:, :, 0]) for _ in range(4))
-        trace = Trace(h, c, squashed, gates, torch.empty_like(gates), by_cells)
+        trace, places = _kept(gates, steps) if keep or steps.at_once else _passing(gates, steps)
         w_hh = contiguous(params["w_hh"].mT)  # of 5 rows, a product with the transposed view takes twice as long
-        before = None
-        for a, *quantities in zip(*map(steps.split, (projected, *trace)), strict=True):
-            step = Trace(*quantities)
-            if before is not None:
-                before = Trace(*(continuing(part, a.shape[1]) for part in before))
-                a += times(before.outputs, w_hh)
-            _step(step, before)
-            before = step
+        minus_one = projected.new_full((), -1.0)
+        h = c = None
+        for x, forget, step in zip(steps.split(projected), steps.split(trace.forget), places, strict=True):
+            if h is None or c is None:
+                step.a.copy_(x)
+            else:
+                h, c = continuing(h, x.shape[1]), continuing(c, x.shape[1])
+                torch.add(x, times(h, w_hh), out=step.a)
+            written, kept = _activate(step, c, minus_one)
+            if not steps.at_once:
+                _coefficients(step, written, kept)
+            if not isinstance(trace, KeptTrace):
+                forget.copy_(step.f)
+            h, c = step.outputs, step.cells
+        if isinstance(trace, KeptTrace) and steps.at_once:
+            i, f, g, _ = gates.unbind(2)
+            kept = torch.zeros_like(trace.cells)
+            torch.mul(steps.later(f), steps.previous(trace.cells), out=steps.later(kept))
+            _coefficients(_places(trace), i * g, kept)
         return trace
 
-    def adjoint(self, params: Params, trace: Trace, outputs: Tensor, steps: Steps, *, consume: bool) -> Adjoint:
+    def adjoint(
+        self, params: Params, trace: Trace, outputs: Tensor, steps: Steps, *, only_last: bool = False
+    ) -> Adjoint:
         """h~ takes the place of dL/dh at fixed later steps in ``outputs``."""
-        gates = trace.by_gates if consume else torch.empty_like(trace.gates)
+        gates = torch.empty_like(trace.by_gates) if isinstance(trace, KeptTrace) else trace.by_gates
         begun = Adjoint(gates, outputs, torch.empty_like(outputs))
-        return _adjoint_scan(params, trace, begun, steps, torch.mul)
+        return _adjoint_scan(params, trace, begun, steps, torch.mul, only_last=only_last)
 
     def tangent(
-        self, params: Params, trace: Trace, projected: Tensor, recurrent: Tensor | None, steps: Steps
+        self, params: Params, trace: KeptTrace, projected: Tensor, recurrent: Tensor | None, steps: Steps
     ) -> Tangent:
         """a^ takes the place of its part at fixed h in ``projected``; ``recurrent`` is in it."""
         gates = split_gates(projected, 4)
         h, c = torch.empty_like(trace.outputs), torch.empty_like(trace.cells)
         w_hh = contiguous(params["w_hh"].mT)
-        f = trace.gates[:, :, 1]
-        rows = map(steps.split, (projected, gates, h, c, f, trace.by_gates, trace.by_cells))
+        by_gates = trace.by_gates.unbind(2)
+        rows = (projected, *gates.unbind(2), h, c, trace.forget, *by_gates, trace.by_cells)
         before = None
-        for a, a_t, h_t, c_t, f_t, by_gates, by_cells in zip(*rows, strict=True):
+        for a, a_i, a_f, a_g, a_o, h_t, c_t, f_t, by_i, by_f, by_g, by_o, by_cells in zip(
+            *map(steps.split, rows), strict=True
+        ):
             if before is not None:
                 h_before, c_before = (continuing(part, a.shape[1]) for part in before)
                 a += times(h_before, w_hh)
-            a_i, a_f, a_g, a_o = a_t.unbind(2)
-            by_i, by_f, by_g, by_o = by_gates.unbind(2)
             torch.mul(a_i, by_i, out=c_t).addcmul_(a_f, by_f).addcmul_(a_g, by_g)
             if before is not None:
                 c_t.addcmul_(f_t, c_before)
@@ -144,69 +183,109 @@ class Recurrence:
         return Tangent(gates, h, c)
 
     def curvature(
-        self, params: Params, trace: Trace, adjoint: Adjoint, tangent: Tangent, outputs: Tensor, steps: Steps
+        self, params: Params, trace: KeptTrace, adjoint: Adjoint, tangent: Tangent, outputs: Tensor, steps: Steps
     ) -> Adjoint:
         """The derivative of :meth:`adjoint`; ``outputs`` is overwritten as there."""
         by_activation = slopes(trace.gates)
         activations = by_activation * tangent.gates  # i^, f^, g^, o^
         by_gates = _change_of_gates(trace, tangent, by_activation, activations, steps)
-        by_gates[:, :, :3].mul_(adjoint.cells.unsqueeze(2))
+        to_cells = one_by_one(by_gates[:, :, :3], steps)
+        times_each(torch.mul, to_cells, adjoint.cells, to_cells)
         by_gates[:, :, 3].mul_(adjoint.outputs)
         cells = _change_of_cells(trace, tangent, activations).mul_(adjoint.outputs)
         steps.add_to_previous(cells, steps.later(activations[:, :, 1] * adjoint.cells))
         return _adjoint_scan(params, trace, Adjoint(by_gates, outputs, cells), steps, add_product)
 
 
-def _step(step: Trace, before: Trace | None) -> None:
-    """Fills in one step, where a stands for the gates; before: the step before it.
+def _kept(gates: Tensor, steps: Steps) -> tuple[Trace, Iterable[_Step]]:
+    """A trace for all passes, its gates in the place of a (tasks, packed, 4, H)."""
+    h, c, squashed, by_cells = (torch.empty_like(gates[:, :, 0]) for _ in range(4))
+    trace = KeptTrace(h, gates[:, :, 1], torch.empty_like(gates), by_cells, c, squashed, gates)
+    return trace, map(_Step, *map(steps.split, _places(trace)))
 
-    The coefficients come from the products that are there, s (1 - s) x = s x - (s x) s, while these are in the cache.
+
+def _places(trace: KeptTrace) -> _Step:
+    """Of all steps."""
+    a, (i, f, g, o) = trace.gates.flatten(2), trace.gates.unbind(2)
+    by_i, by_f, by_g, by_o = trace.by_gates.unbind(2)
+    return _Step(a, i, f, g, o, trace.cells, trace.squashed, by_i, by_f, by_g, by_o, trace.by_cells, trace.outputs)
+
+
+def _passing(gates: Tensor, steps: Steps) -> tuple[Trace, Iterable[_Step]]:
+    """A trace for the adjoint, A in the place of a; what else there is of a step is written over that of the last."""
+    h, forget, by_cells = (torch.empty_like(gates[:, :, 0]) for _ in range(3))
+    now = torch.empty_like(gates[:, : steps.first])
+    c, squashed = (torch.empty_like(now[:, :, 0]) for _ in range(2))
+    passing = map(steps.first_rows, (now.flatten(2), *now.unbind(2), c, squashed))
+    lasting = map(steps.split, (*gates.unbind(2), by_cells, h))
+    return Trace(h, forget, gates, by_cells), map(_Step, *passing, *lasting)
+
+
+def _activate(step: _Step, before: Tensor | None, minus_one: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Computes one step from its a; before: c_{t-1}, whose memory c_t may have. Gives i g and f c_{t-1}.
+
+    tanh(a) = 2 sigma(2 a) - 1, as one sigma of all gates takes half the time of torch's tanh on every fourth part.
     """
-    i, f, g, o = step.gates.unbind(2)
-    by_i, by_f, by_g, by_o = step.by_gates.unbind(2)
-    step.gates[:, :, :2].sigmoid_()
-    g.tanh_()
-    o.sigmoid_()
+    i, f, g, o = step.i, step.f, step.g, step.o
+    torch.add(g, g, out=g)
+    step.a.sigmoid_()
+    torch.add(minus_one, g, alpha=2, out=g)
     written = i * g
-    torch.addcmul(written, written, i, value=-1, out=by_i)
-    torch.addcmul(i, written, g, value=-1, out=by_g)
-    if before is None:
+    kept = None if before is None else f * before
+    if kept is None:
         step.cells.copy_(written)
-        by_f.zero_()
     else:
-        kept = f * before.cells
         torch.add(written, kept, out=step.cells)
-        torch.addcmul(kept, kept, f, value=-1, out=by_f)
-    squashed, h = torch.tanh(step.cells, out=step.squashed), step.outputs
-    torch.mul(o, squashed, out=h)
-    torch.addcmul(h, h, o, value=-1, out=by_o)
-    torch.addcmul(o, h, squashed, value=-1, out=step.by_cells)
+    torch.mul(o, torch.tanh(step.cells, out=step.squashed), out=step.outputs)
+    return written, kept
+
+
+def _coefficients(step: _Step, written: Tensor, kept: Tensor | None) -> None:
+    """A and E from the products that are there: s (1 - s) x = s x - (s x) s."""
+    i, f, g, o, h = step.i, step.f, step.g, step.o, step.outputs
+    torch.addcmul(written, written, i, value=-1, out=step.by_i)
+    torch.addcmul(i, written, g, value=-1, out=step.by_g)
+    if kept is None:
+        step.by_f.zero_()
+    else:
+        torch.addcmul(kept, kept, f, value=-1, out=step.by_f)
+    torch.addcmul(h, h, o, value=-1, out=step.by_o)
+    torch.addcmul(o, h, step.squashed, value=-1, out=step.by_cells)
 
 
 def _adjoint_scan(
-    params: Params, trace: Trace, begun: Adjoint, steps: Steps, product: Callable[..., Tensor]
+    params: Params,
+    trace: Trace,
+    begun: Adjoint,
+    steps: Steps,
+    product: Callable[..., Tensor],
+    *,
+    only_last: bool = False,
 ) -> Adjoint:
     """Overwrites (product = torch.mul) or adds to (add_product) what a~ and c~ begin with, and adds to h~."""
     w_hh = contiguous(params["w_hh"])
-    f = trace.gates[:, :, 1]
-    quantities = (begun.projected, begun.gates, begun.outputs, begun.cells, f, trace.by_gates, trace.by_cells)
+    to_cells, coefficients = (step_by_step(gates[:, :, :3], steps) for gates in (begun.gates, trace.by_gates))
+    to_outputs = (begun.gates[:, :, 3], trace.by_gates[:, :, 3])
+    rows = (begun.projected, begun.outputs, begun.cells, trace.forget, trace.by_cells, *to_outputs)
     after = None
-    for a, a_t, h_t, c_t, f_t, by_gates, by_cells in reversed(list(zip(*map(steps.split, quantities), strict=True))):
+    for (a, h_t, c_t, f_t, by_cells, a_o, by_o), a_c, by_c in reversed(
+        list(zip(zip(*map(steps.split, rows), strict=True), to_cells, coefficients, strict=True))
+    ):
         if after is not None:
             a_after, _, _ = after
-            continuing(h_t, a_after.shape[1]).add_(times(a_after, w_hh))
+            receive(h_t, times(a_after, w_hh), only=only_last)
         product(h_t, by_cells, out=c_t)
         if after is not None:
             _, c_after, f_after = after
             continuing(c_t, c_after.shape[1]).addcmul_(f_after, c_after)
-        product(by_gates[:, :, :3], c_t.unsqueeze(2), out=a_t[:, :, :3])
-        product(by_gates[:, :, 3], h_t, out=a_t[:, :, 3])
+        times_each(product, by_c, c_t, a_c)
+        product(by_o, h_t, out=a_o)
         after = a, c_t, f_t
     return begun
 
 
 def _change_of_gates(
-    trace: Trace, tangent: Tangent, by_activation: Tensor, activations: Tensor, steps: Steps
+    trace: KeptTrace, tangent: Tangent, by_activation: Tensor, activations: Tensor, steps: Steps
 ) -> Tensor:
     """A^ (tasks, packed, 4, H)."""
     i, f, g, o = trace.gates.unbind(2)
@@ -224,7 +303,7 @@ def _change_of_gates(
     return change
 
 
-def _change_of_cells(trace: Trace, tangent: Tangent, activations: Tensor) -> Tensor:
+def _change_of_cells(trace: KeptTrace, tangent: Tangent, activations: Tensor) -> Tensor:
     """E^ = (1 - tanh(c)^2) (o^ - 2 o tanh(c) c^), (tasks, packed, H)."""
     inner = torch.mul(trace.gates[:, :, 3], trace.squashed).mul_(tangent.cells)
     inner = torch.add(activations[:, :, 3], inner, alpha=-2)

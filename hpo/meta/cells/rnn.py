@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from hpo.meta.cells.base import Params, State, affine, contiguous, running, times, zeros
-from hpo.meta.cells.steps import Steps, continuing
+from hpo.meta.cells.steps import Steps, continuing, receive
 
 
 def project(params: Params, x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Recurrence:
     nonlinearity: Literal["tanh", "relu"]
     merged = True
 
-    def forward(self, params: Params, projected: Tensor, steps: Steps) -> Trace:
+    def forward(self, params: Params, projected: Tensor, steps: Steps, *, keep: bool) -> Trace:
         """h takes the place of a in ``projected``."""
         w_hh = contiguous(params["w_hh"].mT)  # (tasks, H, H)
         activate = torch.tanh_ if self.nonlinearity == "tanh" else torch.relu_
@@ -94,9 +94,11 @@ class Recurrence:
             return Trace(projected, projected.square().neg_().add_(1))
         return Trace(projected, (projected > 0).to(projected))
 
-    def adjoint(self, params: Params, trace: Trace, outputs: Tensor, steps: Steps, *, consume: bool) -> Adjoint:
+    def adjoint(
+        self, params: Params, trace: Trace, outputs: Tensor, steps: Steps, *, only_last: bool = False
+    ) -> Adjoint:
         """h~ takes the place of dL/dh at fixed later steps in ``outputs``."""
-        return _adjoint_scan(params, trace, Adjoint(torch.zeros_like(outputs), outputs), steps)
+        return _adjoint_scan(params, trace, Adjoint(torch.zeros_like(outputs), outputs), steps, only_last=only_last)
 
     def tangent(
         self, params: Params, trace: Trace, projected: Tensor, recurrent: Tensor | None, steps: Steps
@@ -120,13 +122,13 @@ class Recurrence:
         return _adjoint_scan(params, trace, Adjoint(change, outputs), steps)
 
 
-def _adjoint_scan(params: Params, trace: Trace, begun: Adjoint, steps: Steps) -> Adjoint:
+def _adjoint_scan(params: Params, trace: Trace, begun: Adjoint, steps: Steps, *, only_last: bool = False) -> Adjoint:
     """Adds in place to what a~ and h~ begin with."""
     w_hh = contiguous(params["w_hh"])
     rows = map(steps.split, (begun.projected, begun.outputs, trace.slopes))
     after = None
     for a_t, h_t, slopes_t in reversed(list(zip(*rows, strict=True))):
         if after is not None:
-            continuing(h_t, after.shape[1]).add_(times(after, w_hh))
+            receive(h_t, times(after, w_hh), only=only_last)
         after = a_t.addcmul_(h_t, slopes_t)
     return begun

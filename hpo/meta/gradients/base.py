@@ -6,11 +6,10 @@ loop and says nothing of how they are computed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from hpo.meta.cells import Params
@@ -30,13 +29,6 @@ class Slope:
     predictions: Tensor
     gradient: Params
     trace: Any
-
-    @classmethod
-    def join(cls, parts: Sequence[Slope]) -> Slope:
-        """The tasks of all parts; without a trace."""
-        gradient = {name: torch.cat([part.gradient[name] for part in parts]) for name in parts[0].gradient}
-        loss, predictions = (torch.cat([getattr(part, name) for part in parts]) for name in ("loss", "predictions"))
-        return cls(loss, predictions, gradient, None)
 
 
 class EpisodeLoss(Protocol):

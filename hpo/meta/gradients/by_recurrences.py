@@ -8,7 +8,7 @@ curvature   Hessian times direction, forward over reverse (Pearlmutter 1994, "Fa
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,25 +17,29 @@ import torch
 from torch import Tensor
 
 from hpo.meta.cells import Params
-from hpo.meta.cells.base import affine
+from hpo.meta.cells.base import affine, shared
 from hpo.meta.embedding import LookUp
 from hpo.meta.gradients import losses
 from hpo.meta.gradients.base import Slope
-from hpo.meta.gradients.layer import Backward, Forward, Layer
+from hpo.meta.gradients.kernel_layer import KernelLayer
+from hpo.meta.gradients.layer import GradientLayer, Layer
 from hpo.meta.network import Network, Sequences, layer_parameters
 from hpo.meta.profile import component
 from hpo.meta.read_out import ReadOut
 from hpo.meta.tasks.base import Tokens, Values
 
-_CACHED_UNITS = 512  # hidden units of all tasks at a time; all of 16 tasks take up to 20 % longer at H = 64..128
+_CACHED_UNITS = 2**14  # of all examples at a time: of 16 tasks of 25, all together take 16 % longer at H = 128
+_KERNEL_CACHED_UNITS = 2**13  # one task of 25 examples at H = 128: four take 10 % longer
+_KERNEL_UNITS = 128  # the least H for which torch's kernel is faster, and the least weights of a gate for an example
+_KERNEL_WEIGHTS = 2**10  # (see kernel_layer.py)
 
 
 @dataclass(frozen=True)
 class _Passed:
     """A layer after slope; its backward pass only if one was needed."""
 
-    forward: Forward
-    backward: Backward | None
+    forward: Any
+    backward: Any | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,15 @@ class _Trace:
     layers: list[_Passed]
     read: Tensor
     by_predictions: Tensor
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What slope finds out about some of the tasks; the gradient by more parameters than were asked for."""
+
+    predictions: Tensor
+    gradient: Params
+    trace: _Trace | None
 
 
 @dataclass(frozen=True)
@@ -71,48 +84,46 @@ class RecurrenceLoss:
     @torch.no_grad()
     def slope(self, params: Params, names: Collection[str], *, keep: bool) -> Slope:
         """See EpisodeLoss."""
-        if keep or len(self._parts) == 1:
-            return self._slope(params, names, keep=keep)
-        begin, slopes = 0, []
-        for part in self._parts:
+        by_kernel, lowest = not keep and self._kernel_pays(params), self._lowest(names)
+        parts = [self] if keep else self._parts(_KERNEL_CACHED_UNITS if by_kernel else _CACHED_UNITS)
+        begin, found = 0, []
+        for part in parts:
             own = {name: tensor[begin : begin + part.tasks] for name, tensor in params.items()}
-            slopes.append(part._slope(own, names, keep=False))
+            found.append(part._slope(own, lowest, keep=keep, by_kernel=by_kernel))
             begin += part.tasks
-        return Slope.join(slopes)
+        predictions = _joined([part.predictions for part in found])
+        gradient = {name: _joined([part.gradient[name] for part in found]) for name in names}
+        return Slope(self.network.loss(predictions, self.targets), predictions, gradient, found[0].trace)
 
-    def _slope(self, params: Params, names: Collection[str], *, keep: bool) -> Slope:
+    def _slope(self, params: Params, lowest: int, *, keep: bool, by_kernel: bool) -> _Part:
+        layers: Sequence[GradientLayer] = self._kernel_layers if by_kernel else self._layers
         with component("forward"):
-            layers = self._forward(params)
-            read = self._read_out(layers[-1].forward.trace.outputs)
+            passed = self._forward(layers, params, keep=keep)
+            read = self._read_out(passed[-1].forward.outputs)
             predictions = affine(read, params["head.weight"], params["head.bias"])
-            loss = self.network.loss(predictions, self.targets)
         by_predictions = self._loss_slope(predictions)
         with component("adjoint"):
-            gradient = self._adjoints(params, names, layers, read, by_predictions, keep=keep)
-        trace = _Trace(layers, read, by_predictions) if keep else None
-        return Slope(loss, predictions, {name: gradient[name] for name in names}, trace)
+            gradient = _head_gradient(read, by_predictions)
+            outputs = self._read_out.transpose(by_predictions @ params["head.weight"], fill=False)
+            gradient |= self._adjoints(layers, params, lowest, passed, outputs)
+        return _Part(predictions, gradient, _Trace(passed, read, by_predictions) if keep else None)
 
     def _adjoints(
-        self,
-        params: Params,
-        names: Collection[str],
-        layers: list[_Passed],
-        read: Tensor,
-        by_predictions: Tensor,
-        *,
-        keep: bool,
+        self, layers: Sequence[GradientLayer], params: Params, lowest: int, passed: list[_Passed], outputs: Tensor
     ) -> Params:
-        """The gradient by all parameters from the lowest of ``names`` up; puts the adjoints into ``layers``."""
-        gradient = _head_gradient(read, by_predictions)
-        outputs = self._read_out.transpose(by_predictions @ params["head.weight"])
-        lowest = self._lowest(names)
+        """The gradient from the highest layer down to the ``lowest``; puts the adjoints into ``passed``.
+
+        outputs (tasks, packed, H): dL/dh of what the head reads.
+        """
+        gradient: Params = {}
+        only_last = self._read_out.only_last
         for index in range(len(layers) - 1, max(lowest, 0) - 1, -1):
-            layer, own, passed = self._layers[index], layer_parameters(params, index), layers[index]
-            backward = layer.adjoint(own, passed.forward, outputs, consume=not keep)
-            layers[index] = _Passed(passed.forward, backward)
-            gradient |= _prefixed(layer.gradient(passed.forward, backward), index)
+            layer, own, forward = layers[index], layer_parameters(params, index), passed[index].forward
+            backward = layer.adjoint(own, forward, outputs, only_last=only_last)
+            passed[index] = _Passed(forward, backward)
+            gradient |= _prefixed(layer.gradient(forward, backward), index)
             if index > lowest:
-                outputs = layer.inputs(own, backward)
+                outputs, only_last = layer.inputs(own, backward), False
         if lowest < 0:
             gradient["embedding"] = self._table(outputs)
         return gradient
@@ -143,13 +154,13 @@ class RecurrenceLoss:
                 product["embedding"] = self._table(outputs)
         return product
 
-    def _forward(self, params: Params) -> list[_Passed]:
+    def _forward(self, layers: Sequence[GradientLayer], params: Params, *, keep: bool) -> list[_Passed]:
         passed = []
         x = self._inputs(params.get("embedding"))
-        for index, layer in enumerate(self._layers):
-            forward = layer.forward(layer_parameters(params, index), x)
+        for index, layer in enumerate(layers):
+            forward = layer.forward(layer_parameters(params, index), x, keep=keep)
             passed.append(_Passed(forward, None))
-            x = forward.trace.outputs
+            x = forward.outputs
         return passed
 
     def _tangents(
@@ -206,19 +217,38 @@ class RecurrenceLoss:
         """The lowest layer with one of these parameters; -1 for the embedding, the number of layers for the head."""
         return min(-1 if name == "embedding" else _layer_of(name, len(self._layers)) for name in names)
 
+    def _parts(self, units: int) -> list[RecurrenceLoss]:
+        """Of about so many hidden units, which is how much a CPU's cache holds; a GPU wants all tasks at once."""
+        each = self.targets.shape[1] * self.network.config.hidden_size
+        count = 1 if self.targets.is_cuda else -(-self.tasks // max(1, units // each))
+        if count not in self._split:
+            parts = zip(self.sequences.chunk(count), self.targets.chunk(count), strict=True)
+            self._split[count] = [RecurrenceLoss(self.network, *part) for part in parts]
+        return self._split[count]
+
     @cached_property
-    def _parts(self) -> list[RecurrenceLoss]:
-        """Of as many tasks as use a CPU's cache well; a GPU wants all at once."""
-        at_once = self.tasks if self.targets.is_cuda else max(1, _CACHED_UNITS // self.network.config.hidden_size)
-        count = -(-self.tasks // at_once)
-        parts = zip(self.sequences.chunk(count), self.targets.chunk(count), strict=True)
-        return [self] if count == 1 else [RecurrenceLoss(self.network, own, targets) for own, targets in parts]
+    def _split(self) -> dict[int, list[RecurrenceLoss]]:
+        return {1: [self]}
 
     @cached_property
     def _layers(self) -> list[Layer]:
         steps, cell = self.sequences.packing.steps, self.network.cell
         late = self._look_up if self._look_up is not None and self._look_up.late else None
         return [Layer(cell, steps, None if index else late) for index in range(self.network.config.layers)]
+
+    def _kernel_pays(self, params: Params) -> bool:
+        """Whether the cell has a kernel that can and should be used; weights that all tasks share are better packed."""
+        weight, units = params["cell0.w_hh"], self.network.config.hidden_size
+        heavy = units >= _KERNEL_UNITS and units**2 >= _KERNEL_WEIGHTS * self.targets.shape[1]
+        runs = not weight.is_cuda and weight.dtype == torch.float32 and bool(torch.backends.mkldnn.enabled)
+        fits = self.network.cell.kernel is not None and self.sequences.packing.steps.equal and self._look_up is None
+        return heavy and runs and fits and not shared(weight)
+
+    @cached_property
+    def _kernel_layers(self) -> list[KernelLayer]:
+        kernel, steps = self.network.cell.kernel, self.sequences.packing.steps
+        assert kernel is not None  # _kernel_pays
+        return [KernelLayer(kernel, steps, data=index == 0) for index in range(self.network.config.layers)]
 
     @cached_property
     def _look_up(self) -> LookUp | None:
@@ -238,6 +268,10 @@ class RecurrenceLoss:
         if isinstance(self.network.output, Values):
             return losses.squared_error_curvature(predictions, tangent)
         return losses.cross_entropy_curvature(predictions, tangent)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _head_gradient(read: Tensor, by_predictions: Tensor) -> Params:

@@ -87,24 +87,32 @@ class InnerLoop:
         return MetaGradient(adjoint, by_rates[::-1], last.loss, last.predictions)
 
     def _descend(self, theta: Params, support: EpisodeLoss) -> tuple[list[tuple[Params, Slope]], Params]:
-        """phi_k with the slope there, k = 0..K-1; and phi_K."""
+        """phi_k with the slope there, k = 0..K-1, if the way back needs them; and phi_K."""
         path, phi = [], theta
         for rates in self.rates:
             slope = support.slope(phi, rates.keys(), keep=self.second and not self.recompute)
-            path.append((phi, slope))
-            phi = descend(phi, slope, rates)
+            if self._returns:
+                path.append((phi, slope))
+            phi = descend(phi, slope, rates, consume=not self._returns)
         return path, phi
 
+    @property
+    def _returns(self) -> bool:
+        """Whether the derivatives depend on more than phi_K."""
+        return self.second or self.learn_rates or any(self.weights[:-1])
 
-def descend(phi: Params, slope: Slope, rates: Rates) -> Params:
-    """phi_{k+1}."""
-    return phi | {name: _descended(phi[name], slope.gradient[name], rate) for name, rate in rates.items()}
 
-
-def _descended(phi: Tensor, gradient: Tensor, rate: float | Tensor) -> Tensor:
-    if isinstance(rate, Tensor):
-        return phi - gradient * rate
-    return torch.sub(phi, gradient, alpha=rate)
+def descend(phi: Params, slope: Slope, rates: Rates, *, consume: bool) -> Params:
+    """phi_{k+1}; consume: in the memory of the gradient, which then is no more."""
+    changed = {}
+    for name, rate in rates.items():
+        gradient = slope.gradient[name]
+        out = gradient if consume else torch.empty_like(gradient)
+        if isinstance(rate, Tensor):
+            changed[name] = torch.sub(phi[name], torch.mul(gradient, rate, out=out), out=out)
+        else:
+            changed[name] = torch.sub(phi[name], gradient, alpha=rate, out=out)
+    return phi | changed
 
 
 def _along(adjoint: Params, rates: Rates) -> tuple[float, Params]:

@@ -69,7 +69,7 @@ class Maml:
         rates = dict.fromkeys(self.adapted, self.config.inner_lr)
         while True:
             yield partial(self._predict, phi)
-            phi = descend(phi, loss.slope(phi, rates.keys(), keep=False), rates)
+            phi = descend(phi, loss.slope(phi, rates.keys(), keep=False), rates, consume=True)
 
     def _part(self, loop: InnerLoop, meta: Params, part: TaskBatch, tasks: int) -> tuple[Params, Metrics]:
         """The part's share of the mean over ``tasks`` tasks."""

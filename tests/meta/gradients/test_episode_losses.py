@@ -224,8 +224,8 @@ def with_padding(case: Case, more: int) -> Episode:
 
 @every_way
 @settings(max_examples=10)
-@given(case=cases())
-def test_steps_may_hold_all_examples(way: str, case: Case) -> None:
+@given(case=cases(), at_once=st.booleans())
+def test_steps_may_hold_all_examples(way: str, case: Case, at_once: bool) -> None:
     """The layout that graphics processors get."""
     inputs, lengths = case.support.inputs, case.support.lengths
     tasks, examples, time = inputs.shape[:3]
@@ -234,7 +234,7 @@ def test_steps_may_hold_all_examples(way: str, case: Case) -> None:
     length = lengths.gather(1, example)
     share = torch.where(step < length, 1.0 / length.double(), 0.0)
     last = (lengths - 1) * examples + torch.arange(examples)
-    packing = Packing(Steps((examples,) * time), example * time + step, example, share, last)
+    packing = Packing(Steps((examples,) * time, at_once), example * time + step, example, share, last)
     whole = Sequences(inputs.transpose(1, 2).flatten(1, 2), packing)
     check_same_everywhere(case, support(way, case), loss_of(way, case.network, case.support, whole))
 

@@ -29,9 +29,8 @@ from hpo.meta.read_out import ReadOut
 from hpo.meta.tasks.base import Tokens, Values
 
 _CACHED_UNITS = 2**14  # of all examples at a time: of 16 tasks of 25, all together take 16 % longer at H = 128
-_KERNEL_CACHED_UNITS = 2**13  # one task of 25 examples at H = 128: four take 10 % longer
-_KERNEL_UNITS = 128  # the least H for which torch's kernel is faster, and the least weights of a gate for an example
-_KERNEL_WEIGHTS = 2**10  # (see kernel_layer.py)
+_KERNEL_CACHED_UNITS = 2**13  # for torch's kernel
+_KERNEL_UNITS = 128  # the least H for which torch's kernel is no slower; see kernel_layer.py
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,9 @@ class RecurrenceLoss:
     @torch.no_grad()
     def slope(self, params: Params, names: Collection[str], *, keep: bool) -> Slope:
         """See EpisodeLoss."""
-        by_kernel, lowest = not keep and self._kernel_pays(params), self._lowest(names)
+        lowest = self._lowest(names)
+        alone = not keep and not shared(params["cell0.w_hh"])  # products of weights that tasks share are large
+        by_kernel = alone and self._kernel_pays
         parts = [self] if keep else self._parts(_KERNEL_CACHED_UNITS if by_kernel else _CACHED_UNITS)
         begin, found = 0, []
         for part in parts:
@@ -236,13 +237,12 @@ class RecurrenceLoss:
         late = self._look_up if self._look_up is not None and self._look_up.late else None
         return [Layer(cell, steps, None if index else late) for index in range(self.network.config.layers)]
 
-    def _kernel_pays(self, params: Params) -> bool:
-        """Whether the cell has a kernel that can and should be used; weights that all tasks share are better packed."""
-        weight, units = params["cell0.w_hh"], self.network.config.hidden_size
-        heavy = units >= _KERNEL_UNITS and units**2 >= _KERNEL_WEIGHTS * self.targets.shape[1]
-        runs = not weight.is_cuda and weight.dtype == torch.float32 and bool(torch.backends.mkldnn.enabled)
+    @cached_property
+    def _kernel_pays(self) -> bool:
+        """Whether the cell has a kernel that can be used and is worth it."""
+        runs = self.sequences.rows.dtype == torch.float32 and not self.targets.is_cuda and torch.backends.mkldnn.enabled
         fits = self.network.cell.kernel is not None and self.sequences.packing.steps.equal and self._look_up is None
-        return heavy and runs and fits and not shared(weight)
+        return bool(runs) and fits and self.network.config.hidden_size >= _KERNEL_UNITS
 
     @cached_property
     def _kernel_layers(self) -> list[KernelLayer]:

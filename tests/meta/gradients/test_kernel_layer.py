@@ -48,7 +48,7 @@ def by_kernels() -> Iterator[list[int]]:
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(KernelLayer, "adjoint", counting)
-        for name, value in (("_KERNEL_UNITS", 1), ("_KERNEL_WEIGHTS", 0), ("_KERNEL_CACHED_UNITS", 1)):
+        for name, value in (("_KERNEL_UNITS", 1), ("_KERNEL_CACHED_UNITS", 1)):
             monkeypatch.setattr(by_recurrences, name, value)
         yield calls
 
@@ -114,18 +114,22 @@ def wide(cell: str, units: int, examples: int, dtype: torch.dtype) -> tuple[Recu
 
 
 def test_the_kernel_runs_where_it_pays_alone() -> None:
-    """Wide layers of few examples a task, in float32, with weights of their own."""
-    for cell, units, examples, dtype, shared, pays in (
-        ("lstm", 128, 5, torch.float32, False, True),
-        ("lstm", 192, 25, torch.float32, False, True),
-        ("lstm", 128, 25, torch.float32, False, False),
-        ("lstm", 64, 5, torch.float32, False, False),
-        ("lstm", 128, 5, torch.float64, False, False),
-        ("lstm", 128, 5, torch.float32, True, False),
-        ("gru", 128, 5, torch.float32, False, False),
+    """Wide layers in float32."""
+    for cell, units, dtype, pays in (
+        ("lstm", 128, torch.float32, True),
+        ("lstm", 64, torch.float32, False),
+        ("lstm", 128, torch.float64, False),
+        ("gru", 128, torch.float32, False),
     ):
         assert (CELLS[cell].kernel is not None) == (cell == "lstm")
-        loss, params = wide(cell, units, examples, dtype)
-        if not shared:
-            params = {name: tensor.clone() for name, tensor in params.items()}
-        assert loss._kernel_pays(params) == pays, (cell, units, examples, dtype, shared)
+        loss, _ = wide(cell, units, 5, dtype)
+        assert loss._kernel_pays == pays, (cell, units, dtype)
+
+
+def test_weights_that_all_tasks_share_are_left_to_the_scans() -> None:
+    loss, theta = wide("lstm", 128, 5, torch.float32)
+    with by_kernels() as calls:
+        loss.slope(theta, ["head.weight", "cell0.w_hh"], keep=False)
+        assert not calls
+        loss.slope({name: tensor.clone() for name, tensor in theta.items()}, ["cell0.w_hh"], keep=False)
+        assert calls

@@ -240,9 +240,11 @@ class RecurrenceLoss:
     @cached_property
     def _kernel_pays(self) -> bool:
         """Whether the cell has a kernel that can be used and is worth it."""
-        runs = self.sequences.rows.dtype == torch.float32 and not self.targets.is_cuda and torch.backends.mkldnn.enabled
+        rows, onednn = self.sequences.rows, torch.backends.mkldnn
+        there = bool(onednn.is_available() and onednn.enabled)  # type: ignore[no-untyped-call]
+        runs = there and rows.dtype == torch.float32 and not rows.is_cuda
         fits = self.network.cell.kernel is not None and self.sequences.packing.steps.equal and self._look_up is None
-        return bool(runs) and fits and self.network.config.hidden_size >= _KERNEL_UNITS
+        return runs and fits and self.network.config.hidden_size >= _KERNEL_UNITS
 
     @cached_property
     def _kernel_layers(self) -> list[KernelLayer]:

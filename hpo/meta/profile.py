@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -60,15 +60,13 @@ def profiled() -> Iterator[Profile]:
         _active.reset(token)
 
 
-@contextmanager
-def component(name: str) -> Iterator[None]:
-    """Measures the block for the active profile; without one it does nothing."""
+_NOTHING = nullcontext()
+
+
+def component(name: str) -> AbstractContextManager[None]:
+    """Measures the block for the active profile; without one it does nothing, in no time."""
     profile = _active.get()
-    if profile is None:
-        yield
-        return
-    with profile.measure(name):
-        yield
+    return _NOTHING if profile is None else profile.measure(name)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ std::int64_t trace_bytes(const Network* network, const Episode* episode) {
 
 template <class T>
 Code gradient(const Network* network, const Episode* episode, const void* const* params, const std::int64_t* strides,
-              T* losses, T* predictions, void* const* gradients, char* trace, int threads) {
+              T* predictions, void* const* gradients, char* trace, int threads) {
     if (const Code code = check(network, episode, false)) return code;
     if (!params || !strides) return kBadArgument;
     const Problem problem(*network, *episode);
@@ -80,11 +80,9 @@ Code gradient(const Network* network, const Episode* episode, const void* const*
         return share_out(episode->tasks, threads, [&](auto next) {
             Run run(problem, trace ? Run::Work::kTracedGradient : Run::Work::kGradient, gradients);
             run.reserve();
-            for (Index task = next(); task >= 0; task = next()) {
-                const T loss = run.gradient(task, tensors, trace ? trace + task * each : nullptr,
-                                            predictions ? predictions + task * outputs : nullptr);
-                if (losses) losses[task] = loss;
-            }
+            for (Index task = next(); task >= 0; task = next())
+                run.gradient(task, tensors, trace ? trace + task * each : nullptr,
+                             predictions ? predictions + task * outputs : nullptr);
         });
     });
 }
@@ -128,13 +126,12 @@ int guarded(Function function) {
         return accelerator::trace_bytes<T>(network, episode);                                                          \
     }                                                                                                                  \
     EXPORT int accelerator_gradient_##SUFFIX(const Network* network, const Episode* episode,                           \
-                                                 const void* const* params, const std::int64_t* strides, void* losses, \
+                                                 const void* const* params, const std::int64_t* strides,               \
                                                  void* predictions, void* const* gradients, void* trace,               \
                                                  int threads) {                                                        \
         return accelerator::guarded([&] {                                                                              \
-            return accelerator::gradient<T>(network, episode, params, strides, static_cast<T*>(losses),                \
-                                            static_cast<T*>(predictions), gradients, static_cast<char*>(trace),        \
-                                            threads);                                                                  \
+            return accelerator::gradient<T>(network, episode, params, strides, static_cast<T*>(predictions),           \
+                                            gradients, static_cast<char*>(trace), threads);                            \
         });                                                                                                            \
     }                                                                                                                  \
     EXPORT int accelerator_hessian_product_##SUFFIX(                                                                   \

@@ -40,11 +40,12 @@ class Head {
     void pack(HeadTensors<T> params) { pack_weights(params, weights_); }
     void pack_direction(HeadTensors<T> direction) { pack_weights(direction, direction_); }
 
-    // The loss from outputs h (packed, units); its gradient with respect to the predictions is kept.
-    T forward(Index task, const T* h) {
+    // Predictions from outputs h (packed, units), and the gradient of the loss with respect to them.
+    void forward(Index task, const T* h) {
         read(task, h, read_);
         predict(read_, weights_, weights_.bias);
-        return problem_->network.loss == 0 ? cross_entropy(task) : squared_error(task);
+        if (problem_->network.loss == 0) cross_entropy(task);
+        else squared_error(task);
     }
 
     void write_predictions(T* to) const {
@@ -154,10 +155,9 @@ class Head {
                     predictions_, width_, true);
     }
 
-    T cross_entropy(Index task) {
+    void cross_entropy(Index task) {
         const std::int64_t* targets = static_cast<const std::int64_t*>(problem_->episode.targets) + task * examples_;
         const T weight = T(1) / T(examples_);
-        T total = 0;
         for (Index e = 0; e < examples_; ++e) {
             const T* z = predictions_ + e * width_;
             T *p = probabilities_ + e * width_, *slope = slopes_ + e * width_;
@@ -168,24 +168,19 @@ class Head {
             for (Index k = 0; k < outputs_; ++k) sum += p[k] = std::exp(z[k] - largest);
             for (Index k = 0; k < outputs_; ++k) p[k] /= sum;
             for (Index k = 0; k < outputs_; ++k) slope[k] = weight * (p[k] - T(k == targets[e]));
-            total += std::log(sum) + largest - z[targets[e]];
         }
-        return total / T(examples_);
     }
 
-    T squared_error(Index task) {
+    void squared_error(Index task) {
         const Index count = examples_ * outputs_;
         const T* targets = static_cast<const T*>(problem_->episode.targets) + task * count;
-        T total = 0;
         for (Index e = 0; e < examples_; ++e) {
             std::fill(slopes_ + e * width_, slopes_ + (e + 1) * width_, T(0));
             for (Index k = 0; k < outputs_; ++k) {
                 const T error = predictions_[e * width_ + k] - targets[e * outputs_ + k];
                 slopes_[e * width_ + k] = 2 * error / T(count);
-                total += error * error;
             }
         }
-        return total / T(count);
     }
 
     // From the tangent of the predictions to that of the loss's slopes.

@@ -153,11 +153,10 @@ class Library:
         wanted: Sequence[bool],
         trace: Trace | None = None,
         threads: int = 1,
-    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
-        """Losses (tasks,), predictions (tasks, examples, outputs) and the wanted gradients; fills ``trace``."""
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """Predictions (tasks, examples, outputs) and the wanted gradients; fills ``trace``."""
         episode = _Arguments(batch, self)
         tasks, examples = batch.last.shape
-        losses = torch.empty(tasks, dtype=self.dtype)
         predictions = torch.empty(tasks, examples, self.shape.outputs, dtype=self.dtype)
         gradients = [self._result(param) if want else None for param, want in zip(params, wanted, strict=True)]
         code = self._gradient(
@@ -165,14 +164,13 @@ class Library:
             ctypes.byref(episode.structure),
             self._pointers(params),
             _strides(params),
-            _pointer(losses),
             _pointer(predictions),
             self._pointers(gradients),
             _pointer(trace.buffer if trace else None),
             threads,
         )
         _check(code)
-        return losses, predictions, gradients
+        return predictions, gradients
 
     def hessian_product(
         self,

@@ -69,17 +69,16 @@ class Task {
     }
 
     // trace: nullptr for a gradient alone.
-    T gradient(Index task, Tensors<const T> params, char* trace, T* predictions) {
+    void gradient(Index task, Tensors<const T> params, char* trace, T* predictions) {
         Clock clock;
         place(trace);
         read_input(task, params);
         pack(task, params);
-        const T loss = forward(task);
+        forward(task);
         if (predictions) head_.write_predictions(predictions);
         clock.ended(kForward);
         if (trace || wants_any_) adjoint(task, results_);
         clock.ended(kAdjoint);
-        return loss;
     }
 
     // trace: what gradient has written for this task and these parameters; nullptr: computed here.
@@ -198,9 +197,9 @@ class Task {
         return true;
     }
 
-    T forward(Index task) {
+    void forward(Index task) {
         for (Index layer = 0; layer < count(); ++layer) layers_[layer].forward(input_of(layer));
-        return head_.forward(task, layers_.back().activations().h);
+        head_.forward(task, layers_.back().activations().h);
     }
 
     void adjoint(Index task, Tensors<T> gradients) {

@@ -17,15 +17,13 @@ from hpo.meta.cells import Params
 
 @dataclass(frozen=True)
 class Slope:
-    """An episode loss and its gradient at one point.
+    """Predictions and the gradient of an episode loss at one point; the loss itself is ``network.loss`` of them.
 
-    loss         (tasks,) mean over a task's examples
     predictions  (tasks, examples, outputs)
     gradient     (tasks, *shape) of each task's own loss, for the parameters that were asked for; each in its own memory
     trace        what :meth:`EpisodeLoss.curvature` needs of the computation; None if it was not to be kept
     """
 
-    loss: Tensor
     predictions: Tensor
     gradient: Params
     trace: Any
@@ -42,7 +40,7 @@ class EpisodeLoss(Protocol):
         """Predictions (tasks, examples, outputs) alone."""
 
     def slope(self, params: Params, names: Collection[str], *, keep: bool) -> Slope:
-        """Loss, predictions and the gradient by the parameters ``names``; keep: curvature will be asked for."""
+        """Predictions and the gradient by the parameters ``names``; keep: curvature will be asked for."""
 
     def curvature(self, params: Params, slope: Slope, direction: Params) -> Params:
         """Each task's Hessian times ``direction``, (tasks, *shape) for every parameter.

@@ -45,10 +45,10 @@ class AcceleratedLoss:
         wanted = [name in names for name in self.network.names]
         with parts(self._passes):
             threads = accelerator_threads()
-            loss, predictions, gradients = library.gradient(self._batch, tensors, wanted, trace, threads)
+            predictions, gradients = library.gradient(self._batch, tensors, wanted, trace, threads)
         by_name = dict(zip(self.network.names, gradients, strict=True))
         own = {name: gradient for name in names if (gradient := by_name[name]) is not None}
-        return Slope(loss, predictions, own, trace)
+        return Slope(predictions, own, trace)
 
     def curvature(self, params: Params, slope: Slope, direction: Params) -> Params:
         """See EpisodeLoss."""

@@ -40,7 +40,7 @@ class AutogradLoss:
         # clone: of parameters that appear as a sum only, as two biases, autograd gives one tensor twice
         own = {name: gradient.detach().clone() for name, gradient in zip(names, gradients, strict=True)}
         trace = (leaves, dict(zip(names, gradients, strict=True))) if keep else None
-        return Slope(loss.detach(), predictions.detach(), own, trace)
+        return Slope(predictions.detach(), own, trace)
 
     @torch.no_grad()
     def predict(self, params: Params) -> Tensor:

@@ -8,7 +8,7 @@ curvature   Hessian times direction, forward over reverse (Pearlmutter 1994, "Fa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,20 +17,17 @@ import torch
 from torch import Tensor
 
 from hpo.meta.cells import Params
-from hpo.meta.cells.base import affine, shared
+from hpo.meta.cells.base import affine
 from hpo.meta.embedding import LookUp
 from hpo.meta.gradients import losses
 from hpo.meta.gradients.base import Slope
-from hpo.meta.gradients.kernel_layer import KernelLayer
-from hpo.meta.gradients.layer import GradientLayer, Layer
+from hpo.meta.gradients.layer import Layer
 from hpo.meta.network import Network, Sequences, layer_parameters
 from hpo.meta.profile import component
 from hpo.meta.read_out import ReadOut
-from hpo.meta.tasks.base import Tokens, Values
+from hpo.meta.tasks.base import Tokens
 
 _CACHED_UNITS = 2**14  # of all examples at a time: of 16 tasks of 25, all together take 16 % longer at H = 128
-_KERNEL_CACHED_UNITS = 2**13  # for torch's kernel
-_KERNEL_UNITS = 128  # the least H for which torch's kernel is no slower; see kernel_layer.py
 
 
 @dataclass(frozen=True)
@@ -84,42 +81,37 @@ class RecurrenceLoss:
     def slope(self, params: Params, names: Collection[str], *, keep: bool) -> Slope:
         """See EpisodeLoss."""
         lowest = self._lowest(names)
-        alone = not keep and not shared(params["cell0.w_hh"])  # products of weights that tasks share are large
-        by_kernel = alone and self._kernel_pays
-        parts = [self] if keep else self._parts(_KERNEL_CACHED_UNITS if by_kernel else _CACHED_UNITS)
+        parts = [self] if keep else self._parts
         begin, found = 0, []
         for part in parts:
             own = {name: tensor[begin : begin + part.tasks] for name, tensor in params.items()}
-            found.append(part._slope(own, lowest, keep=keep, by_kernel=by_kernel))
+            found.append(part._slope(own, lowest, keep=keep))
             begin += part.tasks
         predictions = _joined([part.predictions for part in found])
         gradient = {name: _joined([part.gradient[name] for part in found]) for name in names}
-        return Slope(self.network.loss(predictions, self.targets), predictions, gradient, found[0].trace)
+        return Slope(predictions, gradient, found[0].trace)
 
-    def _slope(self, params: Params, lowest: int, *, keep: bool, by_kernel: bool) -> _Part:
-        layers: Sequence[GradientLayer] = self._kernel_layers if by_kernel else self._layers
+    def _slope(self, params: Params, lowest: int, *, keep: bool) -> _Part:
         with component("forward"):
-            passed = self._forward(layers, params, keep=keep)
+            passed = self._forward(params, keep=keep)
             read = self._read_out(passed[-1].forward.outputs)
             predictions = affine(read, params["head.weight"], params["head.bias"])
-        by_predictions = self._loss_slope(predictions)
+        by_predictions = losses.slope(self.network.output, predictions, self._aims)
         with component("adjoint"):
             gradient = _head_gradient(read, by_predictions)
             outputs = self._read_out.transpose(by_predictions @ params["head.weight"], fill=False)
-            gradient |= self._adjoints(layers, params, lowest, passed, outputs)
+            gradient |= self._adjoints(params, lowest, passed, outputs)
         return _Part(predictions, gradient, _Trace(passed, read, by_predictions) if keep else None)
 
-    def _adjoints(
-        self, layers: Sequence[GradientLayer], params: Params, lowest: int, passed: list[_Passed], outputs: Tensor
-    ) -> Params:
+    def _adjoints(self, params: Params, lowest: int, passed: list[_Passed], outputs: Tensor) -> Params:
         """The gradient from the highest layer down to the ``lowest``; puts the adjoints into ``passed``.
 
         outputs (tasks, packed, H): dL/dh of what the head reads.
         """
         gradient: Params = {}
         only_last = self._read_out.only_last
-        for index in range(len(layers) - 1, max(lowest, 0) - 1, -1):
-            layer, own, forward = layers[index], layer_parameters(params, index), passed[index].forward
+        for index in range(len(self._layers) - 1, max(lowest, 0) - 1, -1):
+            layer, own, forward = self._layers[index], layer_parameters(params, index), passed[index].forward
             backward = layer.adjoint(own, forward, outputs, only_last=only_last)
             passed[index] = _Passed(forward, backward)
             gradient |= _prefixed(layer.gradient(forward, backward), index)
@@ -155,10 +147,10 @@ class RecurrenceLoss:
                 product["embedding"] = self._table(outputs)
         return product
 
-    def _forward(self, layers: Sequence[GradientLayer], params: Params, *, keep: bool) -> list[_Passed]:
+    def _forward(self, params: Params, *, keep: bool) -> list[_Passed]:
         passed = []
         x = self._inputs(params.get("embedding"))
-        for index, layer in enumerate(layers):
+        for index, layer in enumerate(self._layers):
             forward = layer.forward(layer_parameters(params, index), x, keep=keep)
             passed.append(_Passed(forward, None))
             x = forward.outputs
@@ -193,7 +185,7 @@ class RecurrenceLoss:
             predictions.baddbmm_(trace.read, weight.mT)
         if (bias := direction.get("head.bias")) is not None:
             predictions += bias.unsqueeze(1)
-        by_predictions = self._loss_curvature(slope.predictions, predictions)
+        by_predictions = losses.curvature(self.network.output, slope.predictions, predictions)
         product = _head_gradient(trace.read, by_predictions)
         if read is not None:
             product["head.weight"].baddbmm_(trace.by_predictions.mT, read)
@@ -218,18 +210,15 @@ class RecurrenceLoss:
         """The lowest layer with one of these parameters; -1 for the embedding, the number of layers for the head."""
         return min(-1 if name == "embedding" else _layer_of(name, len(self._layers)) for name in names)
 
-    def _parts(self, units: int) -> list[RecurrenceLoss]:
-        """Of about so many hidden units, which is how much a CPU's cache holds; a GPU wants all tasks at once."""
-        each = self.targets.shape[1] * self.network.config.hidden_size
-        count = 1 if self.targets.is_cuda else -(-self.tasks // max(1, units // each))
-        if count not in self._split:
-            parts = zip(self.sequences.chunk(count), self.targets.chunk(count), strict=True)
-            self._split[count] = [RecurrenceLoss(self.network, *part) for part in parts]
-        return self._split[count]
-
     @cached_property
-    def _split(self) -> dict[int, list[RecurrenceLoss]]:
-        return {1: [self]}
+    def _parts(self) -> list[RecurrenceLoss]:
+        """Of about so many hidden units as a CPU's cache holds; a GPU wants all tasks at once."""
+        each = self.targets.shape[1] * self.network.config.hidden_size
+        count = 1 if self.targets.is_cuda else -(-self.tasks // max(1, _CACHED_UNITS // each))
+        if count == 1:
+            return [self]
+        parts = zip(self.sequences.chunk(count), self.targets.chunk(count), strict=True)
+        return [RecurrenceLoss(self.network, *part) for part in parts]
 
     @cached_property
     def _layers(self) -> list[Layer]:
@@ -238,38 +227,17 @@ class RecurrenceLoss:
         return [Layer(cell, steps, None if index else late) for index in range(self.network.config.layers)]
 
     @cached_property
-    def _kernel_pays(self) -> bool:
-        """Whether the cell has a kernel that can be used and is worth it."""
-        rows, onednn = self.sequences.rows, torch.backends.mkldnn
-        there = bool(onednn.is_available() and onednn.enabled)  # type: ignore[no-untyped-call]
-        runs = there and rows.dtype == torch.float32 and not rows.is_cuda
-        fits = self.network.cell.kernel is not None and self.sequences.packing.steps.equal and self._look_up is None
-        return runs and fits and self.network.config.hidden_size >= _KERNEL_UNITS
-
-    @cached_property
-    def _kernel_layers(self) -> list[KernelLayer]:
-        kernel, steps = self.network.cell.kernel, self.sequences.packing.steps
-        assert kernel is not None  # _kernel_pays
-        return [KernelLayer(kernel, steps, data=index == 0) for index in range(self.network.config.layers)]
-
-    @cached_property
     def _look_up(self) -> LookUp | None:
         tokens = self.network.input
         return LookUp(self.sequences.rows, tokens.vocabulary) if isinstance(tokens, Tokens) else None
 
     @cached_property
+    def _aims(self) -> Tensor:
+        return losses.aims(self.network.output, self.targets)
+
+    @cached_property
     def _read_out(self) -> ReadOut:
         return ReadOut(self.network.config.readout, self.sequences.packing)
-
-    def _loss_slope(self, predictions: Tensor) -> Tensor:
-        if isinstance(self.network.output, Values):
-            return losses.squared_error_slope(predictions, self.targets)
-        return losses.cross_entropy_slope(predictions, self.targets)
-
-    def _loss_curvature(self, predictions: Tensor, tangent: Tensor) -> Tensor:
-        if isinstance(self.network.output, Values):
-            return losses.squared_error_curvature(predictions, tangent)
-        return losses.cross_entropy_curvature(predictions, tangent)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,22 +17,6 @@ from hpo.meta.cells import Params
 from hpo.meta.cells.base import Adjoint, Cell, Recurrence, shared, times
 from hpo.meta.cells.steps import Steps
 from hpo.meta.embedding import LookUp
-
-
-class GradientLayer(Protocol):
-    """What a gradient asks of a layer, in this order."""
-
-    def forward(self, params: Params, x: Tensor, *, keep: bool) -> Any:
-        """See Layer; so for the others."""
-
-    def adjoint(self, params: Params, forward: Any, outputs: Tensor, *, only_last: bool = False) -> Any:
-        """Takes what forward gave."""
-
-    def gradient(self, forward: Any, backward: Any) -> Params:
-        """Takes what adjoint gave."""
-
-    def inputs(self, params: Params, backward: Any) -> Tensor:
-        """Likewise."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""How many tasks of a meta-batch are computed at a time, so that memory is bounded."""
+"""How a meta-batch is computed: by which ways, and how many tasks at a time, so that memory is bounded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hpo.meta.gradients import Way, way
+from hpo.meta.gradients import Way, gradient_way, way
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskBatch
 
@@ -18,16 +18,24 @@ _REAL = 4  # bytes
 
 @dataclass(frozen=True)
 class Chunking:
-    """tasks: how many at a time; recompute: see InnerLoop."""
+    """tasks: how many at a time; recompute: see InnerLoop; support, query: how their losses are differentiated."""
 
     tasks: int
     recompute: bool
+    support: Way
+    query: Way
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether both losses are computed one task after another; more at a time would only leave the cache."""
+        return self.support is self.query is Way.KERNEL
 
 
 def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: int) -> Chunking:
     """For an inner loop that keeps ``kept_steps`` steps of these tasks, of a network of so many parameters."""
     device = batch.support.inputs.device
     by = way(network, device)
+    ways = by if kept_steps else gradient_way(network, batch.support), gradient_way(network, batch.query)
     numbers = network.config.layers * network.config.hidden_size * _KEPT * (_GRAPH if by is Way.AUTOGRAD else 1) * _REAL
     support, query = (episode.targets.shape[1] * episode.inputs.shape[2] for episode in (batch.support, batch.query))
     recompute = kept_steps * support * numbers > _MOST_KEPT
@@ -36,4 +44,4 @@ def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: in
         traces += query
     each = traces * numbers + (kept_steps + 2) * 2 * parameters * _REAL
     budget = _BUDGETS[by] if device.type == "cpu" else _GPU_BUDGET
-    return Chunking(max(1, budget // each), recompute)
+    return Chunking(max(1, budget // each), recompute, *ways)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hpo.meta.cells import Params
 from hpo.meta.gradients import episode_loss
-from hpo.meta.learners.chunks import chunking
+from hpo.meta.learners.chunks import Chunking, chunking
 from hpo.meta.learners.inner_loop import InnerLoop
 from hpo.meta.learners.maml import Maml, expanded
 from hpo.meta.network import Metrics, Network
@@ -39,19 +39,20 @@ class FusedMaml:
         parameters = sum(tensor.numel() for tensor in metas[0].values())
         chunks = chunking(self._network, parameters, batch, len(rates) if self._second else 0)
         parts = [
-            self._part({name: tensor[rows] for name, tensor in theta.items()}, rates[:, rows], part, chunks.recompute)
+            self._part({name: tensor[rows] for name, tensor in theta.items()}, rates[:, rows], part, chunks)
             for rows, part in _parts(batch, chunks.tasks)
         ]
         by_task = {name: torch.cat([gradient[name] for gradient, _ in parts]) for name in theta}
         metrics = Metrics.join([metrics for _, metrics in parts])
         return list(zip(_means(by_task, tasks), metrics.split(tasks), strict=True))
 
-    def _part(self, theta: Params, rates: Tensor, part: TaskBatch, recompute: bool) -> Result:
+    def _part(self, theta: Params, rates: Tensor, part: TaskBatch, chunks: Chunking) -> Result:
         """Of some tasks, each by itself: theta (tasks, *shape), rates (K, tasks)."""
         shapes = {name: (-1, *[1] * (theta[name].ndim - 1)) for name in self.trials[0].adapted}
         by_step = [{name: rate.view(shape) for name, shape in shapes.items()} for rate in rates.unbind()]
-        loop = InnerLoop(by_step, self._second, (0.0,) * len(by_step) + (1.0,), recompute=recompute)
-        support, query = episode_loss(self._network, part.support), episode_loss(self._network, part.query)
+        loop = InnerLoop(by_step, self._second, (0.0,) * len(by_step) + (1.0,), recompute=chunks.recompute)
+        support = episode_loss(self._network, part.support, chunks.support)
+        query = episode_loss(self._network, part.query, chunks.query)
         gradient = loop.meta_gradient(theta, support, query)
         return gradient.theta, self._network.metrics(gradient.predictions, part.query.targets)
 

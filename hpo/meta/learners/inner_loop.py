@@ -36,12 +36,11 @@ class MetaGradient:
 
     theta  (tasks, *shape) for every parameter
     rates  (tasks, *shape) for every adapted parameter, K times; to be summed to the shape that a rate has
-    loss, predictions  (tasks,) and (tasks, examples, outputs) of the query set after step K
+    predictions  (tasks, examples, outputs) of the query set after step K
     """
 
     theta: Params
     rates: list[Params]
-    loss: Tensor
     predictions: Tensor
 
 
@@ -84,7 +83,7 @@ class InnerLoop:
                 _add(adjoint, support.curvature(phi, kept, direction), -rate)
             if weight:
                 _add(adjoint, query.slope(phi, theta.keys(), keep=False).gradient, weight)
-        return MetaGradient(adjoint, by_rates[::-1], last.loss, last.predictions)
+        return MetaGradient(adjoint, by_rates[::-1], last.predictions)
 
     def _descend(self, theta: Params, support: EpisodeLoss) -> tuple[list[tuple[Params, Slope]], Params]:
         """phi_k with the slope there, k = 0..K-1, if the way back needs them; and phi_K."""

@@ -13,20 +13,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from hpo.config.learner import MamlConfig
 from hpo.meta.cells import Params
-from hpo.meta.gradients import episode_loss
+from hpo.meta.gradients import episode_loss, gradient_way, kernel_tasks
 from hpo.meta.learners.base import Predictor
-from hpo.meta.learners.chunks import chunking
+from hpo.meta.learners.chunks import Chunking, chunking
 from hpo.meta.learners.cuda_graphs import CudaGraphs, capturable
 from hpo.meta.learners.inner_loop import InnerLoop, descend
 from hpo.meta.network import Metrics, Network
 from hpo.meta.tasks.base import Episode, TaskBatch
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The sum of some tasks' meta-gradients, and the predictions (tasks, examples, outputs) of their query sets."""
+
+    theta: Params
+    predictions: Tensor
 
 
 @dataclass(frozen=True)
@@ -59,24 +67,35 @@ class Maml:
         loop = InnerLoop.of(
             self.adapted, self.config.inner_lr, self.inner_steps, second=second, recompute=chunks.recompute
         )
-        results = [self._part(loop, meta, part, batch.tasks) for part in batch.chunk(-(-batch.tasks // chunks.tasks))]
-        gradient = {name: reduce(torch.add, [result[0][name] for result in results]) for name in meta}
-        return gradient, Metrics.join([result[1] for result in results])
+        total, predictions = None, []
+        for found in self._parts(loop, chunks, meta, batch):
+            predictions.append(found.predictions)
+            total = found.theta if total is None else _added(total, found.theta)
+        assert total is not None  # a batch has tasks
+        gradient = {name: tensor / batch.tasks for name, tensor in total.items()}
+        return gradient, self.network.metrics(torch.cat(predictions), batch.query.targets)
+
+    def _parts(self, loop: InnerLoop, chunks: Chunking, meta: Params, batch: TaskBatch) -> Iterator[_Part]:
+        if chunks.one_by_one:
+            support, query = (kernel_tasks(self.network, episode) for episode in (batch.support, batch.query))
+            for own_support, own_query in zip(support, query, strict=True):
+                found = loop.meta_gradient(meta, own_support, own_query)
+                yield _Part(found.theta, found.predictions.unsqueeze(0))
+            return
+        for part in batch.chunk(-(-batch.tasks // chunks.tasks)):
+            support_loss = episode_loss(self.network, part.support, chunks.support)
+            query_loss = episode_loss(self.network, part.query, chunks.query)
+            found = loop.meta_gradient(expanded(meta, part.tasks), support_loss, query_loss)
+            yield _Part({name: tensor.sum(dim=0) for name, tensor in found.theta.items()}, found.predictions)
 
     def adaptation(self, meta: Params, support: Episode) -> Iterator[Predictor]:
         """The predictors after 0, 1, 2, ... steps; keeps no graph."""
-        loss, phi = episode_loss(self.network, support), expanded(meta, support.tasks)
+        loss = episode_loss(self.network, support, gradient_way(self.network, support))
+        phi = expanded(meta, support.tasks)
         rates = dict.fromkeys(self.adapted, self.config.inner_lr)
         while True:
             yield partial(self._predict, phi)
             phi = descend(phi, loss.slope(phi, rates.keys(), keep=False), rates, consume=True)
-
-    def _part(self, loop: InnerLoop, meta: Params, part: TaskBatch, tasks: int) -> tuple[Params, Metrics]:
-        """The part's share of the mean over ``tasks`` tasks."""
-        support, query = episode_loss(self.network, part.support), episode_loss(self.network, part.query)
-        gradient = loop.meta_gradient(expanded(meta, part.tasks), support, query)
-        metrics = self.network.metrics(gradient.predictions, part.query.targets)
-        return {name: tensor.sum(dim=0) / tasks for name, tensor in gradient.theta.items()}, metrics
 
     @cached_property
     def _graphs(self) -> dict[torch.device, CudaGraphs]:
@@ -88,7 +107,13 @@ class Maml:
         return [name for name in self.network.names if name != "embedding" or self.config.adapt_embedding]
 
     def _predict(self, phi: Params, episode: Episode) -> Tensor:
-        return episode_loss(self.network, episode).predict(phi)
+        return episode_loss(self.network, episode, gradient_way(self.network, episode)).predict(phi)
+
+
+def _added(total: Params, other: Params) -> Params:
+    """In place: with one task at a time, other memory would be out of the cache."""
+    torch._foreach_add_(list(total.values()), [other[name] for name in total])
+    return total
 
 
 def expanded(meta: Params, tasks: int) -> Params:

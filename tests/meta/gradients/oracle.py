@@ -195,7 +195,6 @@ class Expected:
 
     theta: Params
     rates: list[Params]
-    loss: Tensor
     predictions: Tensor
 
 
@@ -234,7 +233,6 @@ def through_the_graph(case: Case, loop: InnerLoop) -> Expected:
     return Expected(
         dict(zip(theta, derivatives, strict=False)),
         [{name: by_leaf[id(leaf)] for name, leaf in rates.items()} for rates in rates_of],
-        loss.detach(),
         predictions.detach(),
     )
 

@@ -66,13 +66,12 @@ def same(actual: Params, expected: Params) -> bool:
 @every_way
 @settings(max_examples=15)
 @given(case=cases())
-def test_loss_and_predictions_are_the_networks(way: str, case: Case) -> None:
+def test_predictions_are_the_networks(way: str, case: Case) -> None:
     loss = support(way, case)
     slope = loss.slope(case.theta, case.network.names, keep=False)
     predictions = case.network.forward(case.theta, case.network.pack(case.support))
     assert loss.tasks == case.support.tasks
     assert relative_error([slope.predictions], [predictions]) < EXACT
-    assert relative_error([slope.loss], [case.network.loss(predictions, case.support.targets)]) < EXACT
     assert relative_error([loss.predict(case.theta)], [slope.predictions]) < EXACT
 
 
@@ -105,7 +104,7 @@ def test_what_is_asked_for_does_not_change_what_is_computed(way: str, data: st.D
     whole = loss.slope(case.theta, case.network.names, keep=True)
     part = loss.slope(case.theta, names, keep=data.draw(st.booleans()))
     assert close(part.gradient, {name: whole.gradient[name] for name in names}, norm(whole.gradient))
-    assert relative_error([part.loss, part.predictions], [whole.loss, whole.predictions]) < EXACT
+    assert relative_error([part.predictions], [whole.predictions]) < EXACT
 
 
 @every_way
@@ -145,17 +144,17 @@ def test_nothing_given_is_changed_and_repeating_gives_the_same_bits(way: str, da
     names, loss = data.draw(subsets(case.network)), support(way, case)
     (along,) = directions(case, 1, names)
     slope = loss.slope(case.theta, names, keep=True)
-    given_to_it = [case.theta, along, slope.gradient, {"loss": slope.loss, "predictions": slope.predictions}]
+    given_to_it = [case.theta, along, slope.gradient, {"predictions": slope.predictions}]
     given_to_it.append({"inputs": case.support.inputs, "targets": case.support.targets})
     copies = [{name: tensor.clone() for name, tensor in part.items()} for part in given_to_it]
     product = loss.curvature(case.theta, slope, along)
     again = loss.slope(case.theta, names, keep=True)
     assert same(loss.curvature(case.theta, again, along), product)
     assert same(again.gradient, slope.gradient)
-    assert torch.equal(again.loss, slope.loss)
+    assert torch.equal(again.predictions, slope.predictions)
     assert torch.equal(loss.predict(case.theta), loss.predict(case.theta))
     assert all(same(part, copy) for part, copy in zip(given_to_it, copies, strict=True))
-    results = [*slope.gradient.values(), slope.loss, slope.predictions, *product.values()]
+    results = [*slope.gradient.values(), slope.predictions, *product.values()]
     assert not any(tensor.requires_grad for tensor in results)
 
 
@@ -188,7 +187,7 @@ def test_tasks_do_not_interact(way: str, case: Case) -> None:
         alone = loss_of(way, case.network, own)
         own_slope = alone.slope(params, case.network.names, keep=True)
         assert close({k: t[task : task + 1] for k, t in slope.gradient.items()}, own_slope.gradient)
-        assert relative_error([slope.loss[task : task + 1]], [own_slope.loss]) < EXACT
+        assert relative_error([slope.predictions[task : task + 1]], [own_slope.predictions]) < EXACT
         own_product = alone.curvature(params, own_slope, direction)
         assert close({k: t[task : task + 1] for k, t in product.items()}, own_product)
     only_first = {name: tensor.clone() for name, tensor in along.items()}
@@ -242,7 +241,6 @@ def test_steps_may_hold_all_examples(way: str, case: Case, at_once: bool) -> Non
 def check_same_everywhere(case: Case, one: EpisodeLoss, other: EpisodeLoss) -> None:
     (along,) = directions(case, 1)
     slope, slope_of_other = (loss.slope(case.theta, case.network.names, keep=True) for loss in (one, other))
-    assert relative_error([slope_of_other.loss], [slope.loss]) < EXACT
     assert relative_error([slope_of_other.predictions], [slope.predictions]) < EXACT
     assert close(slope_of_other.gradient, slope.gradient)
     product = one.curvature(case.theta, slope, along)
@@ -261,7 +259,7 @@ def test_threads_do_not_change_the_accelerators_results(case: Case) -> None:
         results.append((slope, loss.curvature(case.theta, slope, along)))
     (one, product), (two, product_of_two) = results
     assert same(two.gradient, one.gradient)
-    assert torch.equal(two.loss, one.loss)
+    assert torch.equal(two.predictions, one.predictions)
     assert same(product_of_two, product)
 
 

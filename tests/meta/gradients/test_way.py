@@ -63,7 +63,7 @@ def set_up(config: TrialConfig) -> tuple[Learner, TaskBatch]:
 
 def loss_for(trial_config: Make, cell: str) -> EpisodeLoss:
     learner, batch = set_up(config_of(trial_config, cell))
-    return episode_loss(learner.network, batch.support)
+    return episode_loss(learner.network, batch.support, way(learner.network, CPU))
 
 
 @pytest.mark.usefixtures("switched_on")
@@ -116,7 +116,7 @@ def test_a_cell_without_recurrence_gets_autograd_and_the_same_meta_gradient(
     fresh.setitem(CELLS, cell, replace(CELLS[cell], recurrence=None))
     fresh.setattr(accelerator, "library", lambda: pytest.fail("the accelerator knows no such cell"))
     assert way(learner.network, CPU) is Way.AUTOGRAD
-    assert isinstance(episode_loss(learner.network, batch.support), AutogradLoss)
+    assert isinstance(episode_loss(learner.network, batch.support, Way.AUTOGRAD), AutogradLoss)
     by_autograd, metrics = learner.meta_gradient(meta, batch)
     assert distance(by_hand, by_autograd) < 1e-12
     torch.testing.assert_close(metrics_by_hand.loss, metrics.loss, rtol=1e-12, atol=0)

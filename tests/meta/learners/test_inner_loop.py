@@ -42,7 +42,6 @@ def check(way: str, case: Case, loop: InnerLoop, expected: Expected, dtype: torc
     result = loop.meta_gradient(case.theta, support, query)
     errors = {
         "theta": distance(result.theta, expected.theta),
-        "loss": relative_error([result.loss], [expected.loss]),
         "predictions": relative_error([result.predictions], [expected.predictions]),
     }
     if loop.learn_rates:

@@ -19,8 +19,7 @@ from optuna.trial import FrozenTrial
 from hpo.sampler.distributions import distributions
 from hpo.sampler.domain import Domain, Key
 from hpo.sampler.history import History, history, sign
-from hpo.sampler.suggest import STARTUP_TRIALS, suggest
-from hpo.sampler.surrogate import Hyperparameters
+from hpo.sampler.suggest import STARTUP_TRIALS, Fitted, suggest
 from hpo.space import Params, Space
 
 NEAR = 0.01  # of a dimension's range: nearer in every dimension is the same experiment
@@ -37,7 +36,7 @@ class GpEiSampler(BaseSampler):
     """Gaussian process and expected improvement over ``space``; one objective, any direction.
 
     ``seed`` is the study's, ``worker_seed`` the worker's: workers share the start-up sequence and differ in the search,
-    so that two with one history do not propose one point. Thread-safe. Keeps the last fit's hyperparameters as the
+    so that two with one history do not propose one point. Thread-safe. Keeps the last fits' hyperparameters as the
     start of the next, and prepared suggestions; nothing else, so that a new sampler continues a study.
     """
 
@@ -50,7 +49,7 @@ class GpEiSampler(BaseSampler):
         self._search_seed = int(np.random.SeedSequence([seed, worker_seed]).generate_state(1)[0])
         self._startup_trials = startup_trials
         self._fallback = RandomSampler(seed=self._search_seed)
-        self._hyperparameters: Hyperparameters | None = None
+        self._fitted: Fitted | None = None
         self._posterior_means: Mapping[int, float] = {}
         self._prepared: deque[_Prepared] = deque()
         self._lock = threading.RLock()
@@ -69,7 +68,7 @@ class GpEiSampler(BaseSampler):
             self._prepared.clear()
             past = history(study, self._domain)
             suggested = self._suggest(study, past, len(study.get_trials(deepcopy=False)), n)
-            if self._hyperparameters is None:
+            if self._fitted is None:
                 return  # a start-up point belongs to its trial's number, which is not known yet, and takes no time
             known = frozenset(self._points(past))
             for params in suggested:
@@ -110,9 +109,9 @@ class GpEiSampler(BaseSampler):
                 design_seed=self._seed,
                 startup_trials=self._startup_trials,
                 leave=min(past.unknown, MOST_UNKNOWN),
-                hyperparameters=self._hyperparameters,
+                fitted=self._fitted,
             )
-        self._hyperparameters = suggestions.hyperparameters
+        self._fitted = suggestions.fitted
         self._posterior_means = {n: sign(study) * mean for n, mean in suggestions.posterior_means.items()}
         return suggestions.params
 

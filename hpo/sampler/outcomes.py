@@ -5,7 +5,8 @@
     ceiling med + k (med - min): outcomes above it are told as the ceiling
 
 Losses of diverging trainings are heavily skewed; a Gaussian process that has to explain them explains nothing else.
-Clipping them was worth more than any other choice that was measured (k from 1.5 to 3 alike).
+Clipping them was worth more than any other choice that was measured (k from 1.5 to 3 alike). A failure is no outcome:
+feasibility.py learns where trials fail.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ REGION_FAILURES = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 
 @dataclass(frozen=True)
 class Standardized:
-    """``z = (clipped y - mean) / scale`` (n,); a failure stands at the worst value."""
+    """``z = (clipped y - mean) / scale`` (n,)."""
 
     z: Values
     mean: float
@@ -43,7 +44,7 @@ def informative(observations: Sequence[Observation]) -> list[Observation]:
     """Those that say something about their point.
 
     A lost or timed-out trial or a bug says nothing about the hyperparameters; a diverged one or one that ran
-    out of memory says that its region is bad; a pruned trial without a value says nothing.
+    out of memory says that its region fails; a pruned trial without a value says nothing.
     """
     return [
         observation
@@ -63,15 +64,14 @@ def is_measured(observation: Observation) -> bool:
 
 
 def standardize(observations: Sequence[Observation], k: float = CLIP) -> Standardized:
-    """Outcomes of informative observations, clipped and standardized.
+    """Outcomes of n >= 1 measured observations, clipped and standardized.
 
-    - A pruned trial counts with the final value that is expected of it (see history), but never as better than
-      the best finished one: what nobody measured is no incumbent.
-    - A diverged or out-of-memory trial, and a value that is not finite, counts as the worst value after clipping.
+    A pruned trial counts with the final value that is expected of it (see history), but never as better than the best
+    finished one: what nobody measured is no incumbent.
     """
-    y = np.clip([_value(observation) for observation in observations], -LARGEST, LARGEST)
+    y = np.clip(np.array([observation.value for observation in observations], float), -LARGEST, LARGEST)
     pruned = np.array([observation.outcome is Outcome.PRUNED for observation in observations], bool)
-    finished = y[~pruned & ~np.isnan(y)]
+    finished = y[~pruned]
     if len(finished):
         y = np.where(pruned, np.maximum(y, np.min(finished)), y)
     y = clip(y, k)
@@ -82,22 +82,8 @@ def standardize(observations: Sequence[Observation], k: float = CLIP) -> Standar
 
 
 def clip(y: Values, k: float = CLIP) -> Values:
-    """Outcomes above ``med + k (med - min)`` are set to it, NaN to the worst value that is left."""
-    known = y[~np.isnan(y)]
-    if not len(known):
-        return np.zeros_like(y)
-    low = float(np.min(known))
-    above = known[known > low]
+    """Outcomes above ``med + k (med - min)`` are set to it."""
+    low, above = float(np.min(y)), y[y > np.min(y)]
     # where more than half are equal to the best, the median of the others says what is far
-    median = float(np.median(known)) if np.median(known) > low or not len(above) else float(np.median(above))
-    clipped = np.minimum(y, median + k * (median - low))
-    worst = float(np.nanmax(clipped))
-    # nothing worse was measured: a failure still has to look worse
-    return np.where(np.isnan(y), worst if worst > low else low + max(abs(low), 1.0), clipped)
-
-
-def _value(observation: Observation) -> float:
-    """NaN where it stands for a failure: infinities too, and minus infinity, which no loss has."""
-    if not is_measured(observation) or observation.value is None:
-        return math.nan
-    return observation.value
+    median = float(np.median(y)) if np.median(y) > low or not len(above) else float(np.median(above))
+    return np.minimum(y, median + k * (median - low))

@@ -1,8 +1,9 @@
 """What to try next: a pure function from a history to params. Knows neither Optuna nor a database.
 
 Start-up: points of one scrambled Sobol sequence, which all workers of a study share (``design_seed``), numbered
-by trial, so that together they fill the space. Then: fit the surrogate to what is known, maximize the expected
-improvement given what runs, take the best point that was not tried yet. Several suggestions at once, from one fit: each
+by trial, so that together they fill the space. Then: fit the surrogate to what is known and, once trials have failed,
+another to where they fail; maximize the expected improvement given what runs times the probability that the trial gives
+a value; take the best point that was not tried yet. Several suggestions at once, from one fit: each
 is pending for the next, which maximizes their joint expected improvement greedily.
 """
 
@@ -18,8 +19,9 @@ import torch
 
 from hpo.records import Observation, Outcome
 from hpo.sampler.acqf_search import Search, first_unseen, sobol
-from hpo.sampler.acquisition import acquisition
+from hpo.sampler.acquisition import Acquisition, acquisition
 from hpo.sampler.domain import Domain, Key, Points
+from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
 from hpo.sampler.outcomes import Standardized, informative, is_measured, standardize
 from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
 from hpo.space import Params, Space
@@ -29,16 +31,24 @@ SPARE = 128  # points to choose from where the start-up sequence meets one that 
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """Hyperparameters of the surrogate and of where trials fail; None where none has."""
+
+    outcome: Hyperparameters
+    failure: Hyperparameters | None
+
+
+@dataclass(frozen=True)
 class Suggestions:
     """``params``: what to try, in this order.
 
-    ``hyperparameters``: of the fit, where the next one starts; None during the start-up.
+    ``fitted``: where the next fits start; None during the start-up.
     ``posterior_means``: trial number -> posterior mean on the study's scale, of every trial that finished with a finite
     value (a pruned one did not finish); the least is the incumbent. Empty during the start-up.
     """
 
     params: tuple[Params, ...]
-    hyperparameters: Hyperparameters | None = None
+    fitted: Fitted | None = None
     posterior_means: Mapping[int, float] = field(default_factory=dict)
 
 
@@ -53,7 +63,7 @@ def suggest(
     design_seed: int | None = None,
     startup_trials: int = STARTUP_TRIALS,
     leave: int = 0,
-    hyperparameters: Hyperparameters | None = None,
+    fitted: Fitted | None = None,
 ) -> Suggestions:
     """``n`` points to try, given trials that ended (``observations``, to be minimized) and params of those that run.
 
@@ -63,7 +73,7 @@ def suggest(
     ``number``: of the trial that the first suggestion is for; default: the count of trials so far.
     ``design_seed``: of the start-up sequence; default ``seed``.
     ``leave``: how many of the best points to leave to others that ask at this moment (after the start-up).
-    ``hyperparameters``: of the last answer; makes the fit several times faster.
+    ``fitted``: of the last answer; makes the fits several times faster.
     """
     domain = Domain.of(space)
     observations = [observation for observation in observations if domain.contains(observation.params)]
@@ -76,21 +86,34 @@ def suggest(
     if len(space) == 0 or len(data) < startup_trials or not any(is_measured(observation) for observation in data):
         design = np.random.default_rng(seed if design_seed is None else design_seed)
         return Suggestions(tuple(_space_filling(domain, seen, n, number, design, rng)))
-    knowledge = _learn(domain, data, hyperparameters)
+    knowledge = _learn(domain, data, fitted)
     improving = _improving(domain, knowledge, domain.encode(pending), seen, rng)
-    return Suggestions(
-        tuple(islice(improving, leave, leave + n)), knowledge.surrogate.hyperparameters, knowledge.means()
-    )
+    return Suggestions(tuple(islice(improving, leave, leave + n)), knowledge.fitted, knowledge.means())
 
 
 @dataclass(frozen=True)
 class _Knowledge:
-    """The surrogate and what it was fitted to: n trials, their points (n, d) and outcomes."""
+    """The surrogate and what it was fitted to: n measured trials, their points (n, d) and outcomes.
+
+    ``feasibility``: None where no trial has failed.
+    """
 
     data: Sequence[Observation]
     x: Points
     outcomes: Standardized
     surrogate: Surrogate
+    feasibility: Feasibility | None
+
+    @property
+    def fitted(self) -> Fitted:
+        """See Suggestions."""
+        failure = None if self.feasibility is None else self.feasibility.surrogate.hyperparameters
+        return Fitted(self.surrogate.hyperparameters, failure)
+
+    def goal(self, pending: Points, seed: int) -> Acquisition:
+        """What the next point is to maximize, while trials at ``pending`` (p, d) run."""
+        improvement = acquisition(self.surrogate, self.outcomes.z[self.incumbent], torch.from_numpy(pending), seed)
+        return improvement if self.feasibility is None else FeasibleAcquisition(improvement, self.feasibility)
 
     @property
     def incumbent(self) -> int:
@@ -103,14 +126,17 @@ class _Knowledge:
             mean, _ = self.surrogate.posterior(torch.from_numpy(self.x))
         restored = self.outcomes.restore(mean.numpy()).tolist()
         pairs = zip(self.data, restored, strict=True)
-        return {o.number: value for o, value in pairs if o.outcome is Outcome.OK and is_measured(o)}
+        return {o.number: value for o, value in pairs if o.outcome is Outcome.OK}
 
 
-def _learn(domain: Domain, data: Sequence[Observation], start: Hyperparameters | None) -> _Knowledge:
-    x = domain.encode([observation.params for observation in data])
-    outcomes = standardize(data)
-    surrogate = Surrogate.condition(domain, x, outcomes.z, fit(domain, x, outcomes.z, start))
-    return _Knowledge(data, x, outcomes, surrogate)
+def _learn(domain: Domain, data: Sequence[Observation], start: Fitted | None) -> _Knowledge:
+    tried = domain.encode([observation.params for observation in data])
+    failed = np.array([not is_measured(observation) for observation in data])
+    measured, x = [observation for observation in data if is_measured(observation)], tried[~failed]
+    outcomes = standardize(measured)
+    hyperparameters = fit(domain, x, outcomes.z, start.outcome if start else None)
+    feasibility = Feasibility.learn(domain, tried, failed, start.failure if start else None) if failed.any() else None
+    return _Knowledge(measured, x, outcomes, Surrogate.condition(domain, x, outcomes.z, hyperparameters), feasibility)
 
 
 def _improving(
@@ -119,9 +145,7 @@ def _improving(
     """The point of the highest expected improvement given what is pending, then the next one given that one too, ..."""
     best, lengthscales = knowledge.incumbent, knowledge.surrogate.lengthscales
     while True:
-        goal = acquisition(
-            knowledge.surrogate, knowledge.outcomes.z[best], torch.from_numpy(pending), int(rng.integers(2**31))
-        )
+        goal = knowledge.goal(pending, int(rng.integers(2**31)))
         ranked = Search(goal, domain, lengthscales).ranked(knowledge.x[best], rng)
         params = _take(domain, ranked, seen, fallback=knowledge.x[best])
         yield params

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from hpo.records import Observation, Outcome
-from hpo.sampler.outcomes import clip, informative, standardize
+from hpo.sampler.outcomes import clip, informative, is_measured, standardize
 
 
 def _observation(number: int, value: float | None, outcome: Outcome = Outcome.OK) -> Observation:
@@ -32,12 +32,6 @@ def test_clip_where_most_are_equal_to_the_best() -> None:
     np.testing.assert_array_equal(clip(np.array([5.0, 5.0])), [5, 5])
 
 
-def test_a_failure_is_the_worst_even_where_nothing_worse_was_measured() -> None:
-    np.testing.assert_array_equal(clip(np.array([1.0, 2.0, np.nan])), [1, 2, 2])
-    clipped = clip(np.array([3.0, 3.0, np.nan]))
-    assert clipped[2] > 3.0
-
-
 @given(npst.arrays(float, st.integers(1, 20), elements=st.floats(-1e6, 1e6)))
 def test_clip_keeps_the_order_and_everything_up_to_the_median(y: np.ndarray) -> None:
     clipped = clip(y)
@@ -57,12 +51,15 @@ def test_only_outcomes_that_depend_on_the_hyperparameters_inform() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY])
-def test_failures_stand_at_the_worst_value_after_clipping(outcome: Outcome) -> None:
-    data = [_observation(i, value) for i, value in enumerate([1.0, 2.0, 3.0, 1e6])]
-    outcomes = standardize([*data, _observation(4, 0.0, outcome), _observation(5, math.inf, Outcome.PRUNED)])
-    restored = outcomes.restore(outcomes.z)
-    # median 2.5, ceiling 2.5 + 2 * 1.5; the value that a failed trial had at some time does not count
-    np.testing.assert_allclose(restored, [1, 2, 3, 5.5, 5.5, 5.5])
+def test_the_value_that_a_failed_trial_had_at_some_time_does_not_count(outcome: Outcome) -> None:
+    assert not is_measured(_observation(0, 0.0, outcome))
+    assert not is_measured(_observation(0, math.inf, Outcome.PRUNED))
+
+
+def test_standardized_outcomes_are_clipped_and_restored() -> None:
+    outcomes = standardize([_observation(i, value) for i, value in enumerate([1.0, 2.0, 3.0, 1e6])])
+    # median 2.5, ceiling 2.5 + 2 * 1.5
+    np.testing.assert_allclose(outcomes.restore(outcomes.z), [1, 2, 3, 5.5])
 
 
 def test_a_pruned_trial_is_never_better_than_the_best_of_the_finished() -> None:
@@ -84,7 +81,7 @@ def test_every_history_gives_finite_standardized_outcomes(history: list[tuple[fl
             for i, (value, outcome) in enumerate(history)
         ]
     )
-    if data:
+    if data := [observation for observation in data if is_measured(observation)]:
         outcomes = standardize(data)
         assert np.isfinite(outcomes.z).all()
         assert abs(outcomes.z.mean()) < 1e-6

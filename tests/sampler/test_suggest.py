@@ -141,9 +141,9 @@ def test_the_order_of_the_history_does_not_matter(plain: Space) -> None:
     observations = _observe(plain, 15)
     forward = suggest(plain, observations)
     backward = suggest(plain, observations[::-1])
-    assert forward.hyperparameters is not None
-    assert backward.hyperparameters is not None
-    np.testing.assert_allclose(np.log(forward.hyperparameters.w), np.log(backward.hyperparameters.w), atol=1e-3)
+    assert forward.fitted is not None
+    assert backward.fitted is not None
+    np.testing.assert_allclose(np.log(forward.fitted.outcome.w), np.log(backward.fitted.outcome.w), atol=1e-3)
     x, y = Domain.of(plain).encode([forward.params[0], backward.params[0]])
     np.testing.assert_allclose(x, y, atol=1e-2)
 
@@ -166,7 +166,7 @@ def test_the_start_up_fills_the_space() -> None:
 def test_failures_alone_keep_the_start_up_going(mixed: Space) -> None:
     failed = [o.model_copy(update={"outcome": Outcome.DIVERGED, "value": None}) for o in _observe(mixed, 20)]
     suggestions = suggest(mixed, failed)
-    assert suggestions.hyperparameters is None
+    assert suggestions.fitted is None
     assert suggestions.posterior_means == {}
 
 
@@ -181,6 +181,31 @@ def test_a_region_of_failures_is_avoided() -> None:
     ]
     (params,) = suggest(space, good + bad, startup_trials=5).params
     assert 0.3 < float(params["a"]) < 0.6
+
+
+def test_failures_are_no_numbers(plain: Space) -> None:
+    """They do not move the posterior mean of those that finished."""
+    observations = _observe(plain, 20)
+    failed = [
+        Observation(number=20 + i, params={"a": 0.99, "b": b, "c": "z"}, outcome=Outcome.DIVERGED)
+        for i, b in enumerate((0.1, 0.5, 0.9))
+    ]
+    assert suggest(plain, observations + failed).posterior_means == suggest(plain, observations).posterior_means
+
+
+def test_the_fit_of_the_failures_is_warm(plain: Space) -> None:
+    failed = Observation(number=20, params={"a": 0.99, "b": 0.5, "c": "z"}, outcome=Outcome.OUT_OF_MEMORY)
+    observations = _observe(plain, 20)
+    first = suggest(plain, observations)
+    assert first.fitted is not None
+    assert first.fitted.failure is None
+    second = suggest(plain, [*observations, failed], fitted=first.fitted)
+    assert second.fitted is not None
+    assert second.fitted.failure is not None
+    third = suggest(plain, [*observations, failed], fitted=second.fitted)
+    assert third.fitted is not None
+    assert third.fitted.failure is not None
+    np.testing.assert_allclose(np.log(third.fitted.failure.w), np.log(second.fitted.failure.w), atol=0.2)
 
 
 def test_an_exhausted_space_repeats_and_an_empty_one_is_served(plain: Space) -> None:
@@ -236,10 +261,10 @@ def test_better_than_random_on_a_noisy_skewed_mixed_problem(mixed: Space) -> Non
     for seed in range(3):
         rng = np.random.default_rng(seed)
         observations: list[Observation] = []
-        hyperparameters = None
+        fitted = None
         for number in range(30):
-            suggestions = suggest(mixed, observations, seed=seed, hyperparameters=hyperparameters)
-            hyperparameters = suggestions.hyperparameters
+            suggestions = suggest(mixed, observations, seed=seed, fitted=fitted)
+            fitted = suggestions.fitted
             value = loss(suggestions.params[0]) + 0.1 * rng.normal()
             observations.append(
                 Observation(number=number, params=suggestions.params[0], outcome=Outcome.OK, value=value)

@@ -1,0 +1,53 @@
+"""Where do trials fail? A Gaussian process on +1 (the trial gave a value) and -1 (it failed).
+
+    g(x)  the process, fitted as the surrogate is; prior mean 0: where nothing was tried, both are as likely
+    P     = Phi(mean / sqrt(variance + noise))        that a trial at x gives a value
+
+Least-squares classification (Rasmussen & Williams 2006, section 6.5). The expected improvement of a trial that may fail
+is P EI (Gelbart, Snoek & Adams 2014, arXiv:1403.5607): a failure is no number, and pulls no neighbour's mean up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from botorch.utils.probability.utils import log_ndtr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo.sampler.acquisition import Acquisition
+from hpo.sampler.domain import Domain, Points
+from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
+
+
+@dataclass(frozen=True)
+class Feasibility:
+    """The process of the labels."""
+
+    surrogate: Surrogate
+
+    @classmethod
+    def learn(
+        cls, domain: Domain, x: Points, failed: NDArray[np.bool_], start: Hyperparameters | None = None
+    ) -> Feasibility:
+        """From n points (n, d) and whether each failed (n,); ``start``: see surrogate.fit."""
+        labels = np.where(failed, -1.0, 1.0)
+        return cls(Surrogate.condition(domain, x, labels, fit(domain, x, labels, start)))
+
+    def log_probability(self, x: Tensor) -> Tensor:
+        """(m, d) canonical points -> (m,) log P, differentiable."""
+        mean, variance = self.surrogate.posterior(x)
+        return log_ndtr(mean / (variance + self.surrogate.hyperparameters.noise).sqrt())
+
+
+@dataclass(frozen=True)
+class FeasibleAcquisition:
+    """The logarithm of P times what ``acquisition`` is the logarithm of."""
+
+    acquisition: Acquisition
+    feasibility: Feasibility
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(m, d) -> (m,)."""
+        return self.acquisition(x) + self.feasibility.log_probability(x)

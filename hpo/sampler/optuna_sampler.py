@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
 from hpo.sampler.distributions import distributions
 from hpo.sampler.domain import Domain, Key
@@ -98,7 +100,7 @@ class GpEiSampler(BaseSampler):
         return self._fallback.sample_independent(study, trial, param_name, param_distribution)
 
     def _suggest(self, study: Study, past: History, number: int, n: int = 1) -> tuple[Params, ...]:
-        with _one_torch_thread():
+        with _one_thread():
             suggestions = suggest(
                 self._domain.space,
                 past.observations,
@@ -133,11 +135,22 @@ def _is_near(a: np.ndarray[Any, np.dtype[np.float64]], b: np.ndarray[Any, np.dty
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """The matrices are small: more threads only take cores from the trials."""
+def _one_thread() -> Iterator[None]:
+    """The matrices are small: more threads only take cores from the trials.
+
+    Those of SciPy's own BLAS above all, which L-BFGS-B calls for systems of a few rows: on two busy cores an ask after
+    300 trials took 0.44 s of CPU with them, 0.21 s without.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with _blas().limit(limits=1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(threads)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries that this process has loaded; to look for them takes milliseconds."""
+    return ThreadpoolController()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.bench.samplers import __main__ as bench
-from tests.bench.samplers import report
+from tests.bench.samplers import asks, report
 from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, STARTUP_TRIALS, contender
 from tests.bench.samplers.play import Play, play
 from tests.bench.samplers.problems import SHAPES, Table, _Plain, _table, problem
@@ -104,3 +104,11 @@ def test_recorded_losses_are_read_by_place(tmp_path: Path, monkeypatch: pytest.M
     assert table.told({"depth": 0, "kind": "y"}, np.random.default_rng(0)) == pytest.approx(0.2)
     assert table.optimum == pytest.approx(0.1)
     assert table.floor == pytest.approx(0.1)
+
+
+def test_asks_are_timed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in asks.THREADS:
+        monkeypatch.setenv(name, "1")
+    asks.main(["--json", "--contenders", "random", "--sizes", "5"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["random"]["5"].keys() == {"cold", "warm"}

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import Study
 from optuna.trial import Trial, TrialState, create_trial
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from hpo.config.execution import SamplerConfig
 from hpo.config.search import FloatDimension, IntDimension
@@ -187,6 +189,29 @@ def test_nothing_is_prepared_during_the_start_up(plain: Space) -> None:
     assert isinstance(study.sampler, GpEiSampler)
     study.sampler.prepare(study, 3)
     assert not study.sampler._prepared
+
+
+def test_an_ask_takes_one_thread_and_leaves_the_threads_as_they_were(
+    plain: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def threads() -> list[int]:
+        blas = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+        return [torch.get_num_threads(), *blas]
+
+    during: list[list[int]] = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        during.append(threads())
+        return suggest(*arguments, **options)
+
+    monkeypatch.setattr(optuna_sampler, "suggest", watched)
+    with threadpool_limits(2):
+        torch.set_num_threads(2)
+        before = threads()
+        _ask(_study(plain), plain)
+        assert threads() == before
+    assert set(during[0]) == {1}
+    assert set(before) == {2}
 
 
 def test_history_tells_the_reasons(plain: Space) -> None:

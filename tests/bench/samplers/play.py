@@ -42,7 +42,7 @@ def play(name: str, on: str, seed: int, evaluations: int) -> Play:
             if number < len(design):
                 study.enqueue_trial(design[number])
             began = time.process_time()
-            params = _asked(study.ask(), task.space)
+            params = asked(study.ask(), task.space)
             cpu.append(time.process_time() - began)
             value = task.told(params, np.random.default_rng([seed, number]))
             _tell(study, value)
@@ -56,7 +56,8 @@ def _design(space: Space, on: str, seed: int) -> list[Params]:
     return [space.decode(rng.random(len(space))) for _ in range(STARTUP_TRIALS)]
 
 
-def _asked(trial: optuna.Trial, space: Space) -> Params:
+def asked(trial: optuna.Trial, space: Space) -> Params:
+    """Of one contender: every dimension, none is conditional."""
     return {name: trial._suggest(name, each) for name, each in distributions(space).items()}
 
 

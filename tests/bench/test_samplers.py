@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hpo.config.load import load_study_config
+from tests.bench import peers
 from tests.bench.samplers import __main__ as bench
-from tests.bench.samplers import asks, report
+from tests.bench.samplers import asks, record, report
+from tests.bench.samplers import play as play_module
 from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, STARTUP_TRIALS, contender
 from tests.bench.samplers.play import Play, play
-from tests.bench.samplers.problems import SHAPES, Table, _Plain, _table, problem
+from tests.bench.samplers.problems import SHAPES, Recorded, Table, _Plain, _table, problem
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -112,3 +115,25 @@ def test_asks_are_timed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     asks.main(["--json", "--contenders", "random", "--sizes", "5"])
     found = json.loads(capsys.readouterr().out)
     assert found["random"]["5"].keys() == {"cold", "warm"}
+
+
+def test_recorded_trainings_are_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks gets the nearest training that was not yet replayed, and is told of that one."""
+    config = load_study_config(record.CONFIG)
+    points, rng = record.points(config)[:16], np.random.default_rng(0)
+    losses = rng.uniform(1, 2, (16, 2, record.STEPS + 1, 3)).astype(np.float16)
+    losses[3, -1] = np.nan
+    np.savez(tmp_path / "table.npz", points=points, losses=losses)
+    table = Recorded.of(tmp_path / "table.npz", config)
+    params = table.space.decode(points[5])
+    assert table.settle(params, []) == params
+    assert table.settle(params, [params]) != params
+    steps = int(params["learner.inner_steps"])
+    assert table.worth(params) == pytest.approx(losses[5, -1, steps].astype(float).mean())
+    assert table.told(table.space.decode(points[3]), rng) is None
+    assert table.optimum + table.floor == pytest.approx(sorted(table.measured)[1])
+    monkeypatch.setattr(play_module, "problem", lambda _: table)
+    assert min(play("ours", "language_id", 0, 14).regret) >= table.floor
+    assert play("random", "language_id", 0, 16).regret[-1] == table.floor, "all were tried once"
+    with pytest.raises(peers.Missing, match="record"):
+        Recorded.of(tmp_path / "none.npz", config)

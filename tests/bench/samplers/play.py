@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 import torch
+from optuna.trial import TrialState
 
 from hpo.sampler import distributions
 from hpo.sampler.history import OUTCOME_ATTRIBUTE
@@ -37,15 +38,18 @@ def play(name: str, on: str, seed: int, evaluations: int) -> Play:
     with contender(name) as make:
         study = optuna.create_study(sampler=make(task.space, seed))
         design = _design(task.space, on, seed)
-        regret, cpu, best = [], [], math.inf
+        regret, cpu, best, tried = [], [], math.inf, []
         for number in range(evaluations):
             if number < len(design):
                 study.enqueue_trial(design[number])
             began = time.process_time()
-            params = asked(study.ask(), task.space)
+            trial = study.ask()
+            wanted = asked(trial, task.space)
             cpu.append(time.process_time() - began)
+            params = task.settle(wanted, tried)
+            tried.append(params)
             value = task.told(params, np.random.default_rng([seed, number]))
-            _tell(study, value)
+            _tell(study, trial, value) if params == wanted else _tell_instead(study, trial, params, value)
             best = min(best, task.worth(params))
             regret.append(max(best - task.optimum, task.floor))
     return Play(name, on, seed, tuple(regret), tuple(cpu[len(design) :]))
@@ -61,11 +65,25 @@ def asked(trial: optuna.Trial, space: Space) -> Params:
     return {name: trial._suggest(name, each) for name, each in distributions(space).items()}
 
 
-def _tell(study: optuna.Study, value: float | None) -> None:
+def _tell(study: optuna.Study, trial: optuna.Trial, value: float | None) -> None:
     """A failure is told as our workers tell it."""
-    trial = study.trials[-1]
     if value is not None:
-        study.tell(trial.number, value)
+        study.tell(trial, value)
         return
-    study._storage.set_trial_user_attr(trial._trial_id, OUTCOME_ATTRIBUTE, "diverged")
-    study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    trial.set_user_attr(OUTCOME_ATTRIBUTE, "diverged")
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def _tell_instead(study: optuna.Study, asked: optuna.Trial, params: Params, value: float | None) -> None:
+    """Of another point than was asked for, whose trial says nothing."""
+    study.tell(asked, state=TrialState.FAIL)
+    failed = value is None
+    study.add_trial(
+        optuna.trial.create_trial(
+            params=params,
+            distributions=asked.distributions,
+            value=value,
+            state=TrialState.FAIL if failed else TrialState.COMPLETE,
+            user_attrs={OUTCOME_ATTRIBUTE: "diverged"} if failed else {},
+        )
+    )

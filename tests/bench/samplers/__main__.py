@@ -20,7 +20,8 @@ from tests.bench import peers
 from tests.bench.samplers import report
 from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS
 from tests.bench.samplers.play import Play, play
-from tests.bench.samplers.problems import NAMES, SHAPES, problem
+from tests.bench.samplers.problems import NAMES, problem
+from tests.bench.samplers.shapes import SHAPES
 
 EVERYONE = (*CONTENDERS, *(f"ours -{part}" for part in ABLATIONS))
 

@@ -20,6 +20,7 @@ import numpy as np
 import optuna
 import torch
 
+from hpo.child_process import thread_environment
 from hpo.sampler import distributions
 from tests.bench.samplers.contenders import CONTENDERS
 from tests.bench.samplers.play import asked
@@ -27,7 +28,6 @@ from tests.bench.samplers.problems import problem
 
 SIZES = (30, 100, 300, 1000)
 ASKS = 6
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def seconds(name: str, n: int, asks: int = ASKS) -> dict[str, float]:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=["ours", "gp"])
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     options = parser.parse_args(arguments)
-    os.environ |= dict.fromkeys(THREADS, "1")
+    os.environ |= thread_environment(1)
     found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in options.contenders}
     for n in options.sizes:
         for name in options.contenders:

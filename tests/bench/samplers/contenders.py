@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 from unittest import mock
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
+from torch import Tensor
 
 from hpo.config.execution import SamplerConfig
+from hpo.records import Observation
 from hpo.sampler import make_sampler
+from hpo.sampler.acquisition import Acquisition
+from hpo.sampler.domain import Points
+from hpo.sampler.outcomes import Standardized, standardize
 from hpo.space import Space
 
 STARTUP_TRIALS = 10  # told to all alike, so that no sampler starts by itself
@@ -42,41 +48,35 @@ def _random(space: Space, seed: int) -> optuna.samplers.BaseSampler:
 CONTENDERS: dict[str, Make] = {"ours": _ours, "gp": _gp, "tpe": _tpe, "random": _random}
 
 
-@contextlib.contextmanager
-def _without(target: str, replacement: object) -> Iterator[None]:
-    with mock.patch(target, replacement):
-        yield
+def _no_clip(observations: Sequence[Observation]) -> Standardized:
+    return standardize(observations, k=math.inf)
 
 
-def _no_clip() -> contextlib.AbstractContextManager[None]:
-    from hpo.sampler import outcomes
-
-    return _without("hpo.sampler.suggest.standardize", partial(outcomes.standardize, k=float("inf")))
+def _no_climb(search: object, u: Points) -> Points:
+    return u
 
 
-def _no_local_search() -> contextlib.AbstractContextManager[None]:
-    return _without("hpo.sampler.acqf_search.Search.climb", lambda self, u: u)
+def _failures_teach_nothing(improvement: Acquisition, feasibility: object) -> Acquisition:
+    return improvement
 
 
-def _squared_exponential() -> contextlib.AbstractContextManager[None]:
-    def kernel(distance: object) -> object:
-        return (-0.5 * distance).exp()  # type: ignore[operator]
-
-    stack = contextlib.ExitStack()
-    for module in ("kernel", "surrogate"):
-        stack.enter_context(mock.patch(f"hpo.sampler.{module}.matern52", kernel))
-    return stack  # type: ignore[return-value]
+def _squared_exponential(s: Tensor) -> Tensor:
+    return (-0.5 * s).exp()
 
 
-def _failures_teach_nothing() -> contextlib.AbstractContextManager[None]:
-    return _without("hpo.sampler.suggest.FeasibleAcquisition", lambda acquisition, feasibility: acquisition)
+def _squared_exponential_and_slope(s: Tensor) -> tuple[Tensor, Tensor]:
+    k = _squared_exponential(s)
+    return k, -0.5 * k
 
 
-ABLATIONS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-    "clip": _no_clip,
-    "feasibility": _failures_teach_nothing,
-    "kernel": _squared_exponential,
-    "local search": _no_local_search,
+ABLATIONS: dict[str, dict[str, Callable[..., Any]]] = {  # what stands in for the part, by where it is looked up
+    "clip": {"hpo.sampler.suggest.standardize": _no_clip},
+    "feasibility": {"hpo.sampler.suggest.FeasibleAcquisition": _failures_teach_nothing},
+    "kernel": {
+        "hpo.sampler.surrogate.matern52": _squared_exponential,
+        "hpo.sampler.evidence.matern52_and_slope": _squared_exponential_and_slope,
+    },
+    "local search": {"hpo.sampler.acqf_search.Search.climb": _no_climb},
 }
 
 
@@ -84,5 +84,7 @@ ABLATIONS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
 def contender(name: str) -> Iterator[Make]:
     """``name``: of CONTENDERS, or "ours -PART": ours without a part of ABLATIONS, while in the block."""
     who, _, part = name.partition(" -")
-    with ABLATIONS[part]() if part else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        for target, replacement in (ABLATIONS[part] if part else {}).items():
+            stack.enter_context(mock.patch(target, replacement))
         yield CONTENDERS[who]

@@ -196,7 +196,7 @@ class Study:
 
     def _begin(self, trial: optuna.Trial, worker_id: str, host: str, device: str) -> Lease | None:
         params = suggested(trial, self.space)
-        self._save_posterior_means()
+        self._save_posterior()
         config, refusal = self._trial_config(params)
         try:
             token = store.begin_trial(
@@ -264,7 +264,7 @@ class Study:
             return
         store.set_status(self.database, self.study_id, "done")
         self.prepare()  # a last fit, for the posterior means of the last trials
-        self._save_posterior_means()
+        self._save_posterior()
 
     def release(self, lease: Lease, *, interrupted: bool) -> None:
         """Lets the trial go, to be continued by whoever asks next; ``interrupted``: it is not the trial's fault."""
@@ -301,7 +301,6 @@ class Study:
         """From the database: somebody may have raised it since this object was made."""
         return int(queries.study(self.database, self.name).config["stop"]["trials"])
 
-    def _save_posterior_means(self) -> None:
-        means = getattr(self.sampler, "posterior_means", {})
-        if means:
-            store.set_posterior_means(self.database, self.study_id, means)
+    def _save_posterior(self) -> None:
+        if posterior := getattr(self.sampler, "posterior", {}):
+            store.set_posterior(self.database, self.study_id, posterior)

@@ -194,13 +194,14 @@ def test_more_trials_and_new_choices_are_taken_by_a_running_study(database: Data
     assert queries.study(database, "small").status == "done"
 
 
-def test_posterior_means_are_recorded(database: Database) -> None:
+def test_the_posterior_is_recorded(database: Database) -> None:
     running = study.create_or_resume(
         config(sampler={"kind": "gp_ei", "startup_trials": 2}, stop={"trials": 4}), database
     )
     for value in (3.0, 1.0, 2.0, 1.5):
         running.finish(lease(running), ok(value))
-    assert all(row.posterior_mean is not None for row in queries.study_trials(database, "small"))
+    rows = queries.study_trials(database, "small")
+    assert all(row.posterior_mean is not None and row.posterior_sd is not None for row in rows)
 
 
 def test_a_password_in_the_config_does_not_reach_the_database(database: Database) -> None:

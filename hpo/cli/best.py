@@ -47,7 +47,7 @@ def columns(rows: Sequence[dict[str, Any]], marked: int | None = None) -> list[C
         Column("objective", lambda row: text.estimate(row["value"], row["sem"]) + " *" * (row["number"] == marked)),
     ]
     if any(row["posterior_mean"] is not None for row in rows):
-        fixed.append(Column("expected", lambda row: text.estimate(row["posterior_mean"]), right=True))
+        fixed.append(Column("expected [90%]", lambda row: text.interval(row["posterior_mean"], row["posterior_sd"])))
     names = list(dict.fromkeys(name for row in rows for name in row["parameters"]))
     pairs = zip(names, text.short_names(names), strict=True)
     return [*fixed, *(_parameter(name, short) for name, short in pairs)]

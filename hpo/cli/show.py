@@ -65,7 +65,7 @@ def _facts(row: TrialRow) -> str:
         "outcome": row.outcome or _state(row),
         "reason": _reason(row.reason),
         "objective": text.estimate(row.value, row.sem) if row.value is not None else None,
-        "expected": text.estimate(row.posterior_mean) if row.posterior_mean is not None else None,
+        "expected": text.interval(row.posterior_mean, row.posterior_sd) if row.posterior_mean is not None else None,
         "parameters": text.params(row.parameters),
         "meta-iterations": str(row.meta_iterations) if row.meta_iterations is not None else None,
         "time": text.duration(row.seconds) if row.seconds is not None else None,

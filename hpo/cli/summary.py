@@ -61,6 +61,7 @@ def best_record(row: BestRow) -> dict[str, Any]:
         "posterior_mean": row.posterior_mean,
         "parameters": row.parameters,
         "seconds": row.seconds,
+        "posterior_sd": row.posterior_sd,
     }
 
 
@@ -108,7 +109,9 @@ def expected_of(lucky: BestRow, direction: str) -> str:
 
 
 def _expected(row: BestRow) -> str:
-    return f" (expected {row.posterior_mean:.4f})" if row.posterior_mean is not None else ""
+    if row.posterior_mean is None:
+        return ""
+    return f" (expected {text.interval(row.posterior_mean, row.posterior_sd)})"
 
 
 def _going_on(last: Progress, database: Database, url: str) -> list[str]:

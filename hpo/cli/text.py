@@ -6,9 +6,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.report.text import duration, estimate, memory, of
+from hpo.report.text import duration, estimate, interval, memory, of
 
-__all__ = ["duration", "estimate", "memory", "number", "of", "one_line", "params", "printable", "scalar", "short_names"]
+__all__ = [
+    "duration",
+    "estimate",
+    "interval",
+    "memory",
+    "number",
+    "of",
+    "one_line",
+    "params",
+    "printable",
+    "scalar",
+    "short_names",
+]
 
 
 def number(value: float) -> str:

@@ -6,6 +6,8 @@ import math
 
 from hpo.records import Estimate
 
+_WITHIN_90 = 1.6449  # standard deviations around a normal's mean that hold 90% of it
+
 
 def estimate(mean: float | None, sem: float | None = None) -> str:
     """``0.812 ± 0.012``: as many decimals as the standard error's second digit; ``-`` where there is none."""
@@ -13,8 +15,20 @@ def estimate(mean: float | None, sem: float | None = None) -> str:
         return "-"
     if sem is None or not (math.isfinite(sem) and math.isfinite(mean)):
         return f"{mean:.4f}" if math.isfinite(mean) else str(mean)
-    decimals = 4 if sem == 0 else min(6, max(0, 1 - math.floor(math.log10(sem))))
+    decimals = _decimals(sem)
     return f"{mean:.{decimals}f} ± {sem:.{decimals}f}"
+
+
+def interval(mean: float | None, deviation: float | None) -> str:
+    """``0.812 [0.792, 0.832]``: a normal's mean and what holds 90% of it."""
+    if mean is None or deviation is None or not (math.isfinite(mean) and math.isfinite(deviation)):
+        return estimate(mean)
+    decimals, half = _decimals(deviation), _WITHIN_90 * deviation
+    return f"{mean:.{decimals}f} [{mean - half:.{decimals}f}, {mean + half:.{decimals}f}]"
+
+
+def _decimals(deviation: float) -> int:
+    return 4 if deviation == 0 else min(6, max(0, 1 - math.floor(math.log10(deviation))))
 
 
 def of(found: Estimate | None) -> str:

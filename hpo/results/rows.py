@@ -90,6 +90,8 @@ class StudySummary:
     failed: int
     created_at: str | None
     code_version: str | None
+    confirmations: int  # trials that repeat others with new seeds; the counts above are without them
+    stop_reason: str | None  # why the search ended before its trials were used up
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ class TrialRow:
     checkpoint_uri: str | None
     study_id: int
     trial_id: int
+    posterior_sd: float | None
+    confirms: int | None  # number of the trial that it repeats with another seed
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,11 @@ class BestRow:
     seconds: float | None
     study_id: int
     trial_id: int
+    posterior_sd: float | None
+    confirmed_mean: float | None  # over the new seeds, none of them the one it was found with; None: not confirmed
+    confirmed_sem: float | None
+    confirmed_seeds: int | None  # that gave a value
+    confirmed_failed: int | None  # that gave none
     config: dict[str, Any] | None
 
 

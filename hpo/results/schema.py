@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-HPO_REVISION = "0002"  # of the newest migration
+HPO_REVISION = "0003"  # of the newest migration
 OPTUNA_REVISION = "v3.2.0.a"  # of Optuna's tables as they are in Optuna 5.0
 HPO_VERSION_TABLE = "hpo_alembic_version"
 OPTUNA_VERSION_TABLE = "alembic_version"
@@ -91,6 +91,8 @@ hpo_study = Table(
     Column("ask_owner", String(128)),  # who alone may ask for a new trial until ask_expires
     Column("ask_expires", Double),
     Column("ask_floor", Integer, nullable=False),  # the newest trial_id when the ask lock was taken
+    Column("candidates", Json),  # numbers of the trials that are confirmed; None: not chosen yet
+    Column("stop_reason", Text),  # why the search ended before its trials were used up
 )
 hpo_trial = Table(
     "hpo_trial",
@@ -113,6 +115,12 @@ hpo_trial = Table(
     Column("checkpoint_uri", Text),
     Column("token", Integer),  # of the attempt that recorded the outcome
     Column("gradients", String(16)),  # how derivatives were computed
+    Column("posterior_sd", Double),
+    Column("confirms", Integer),  # number of the trial that this one repeats with another seed
+    Column("confirmed_mean", Double),  # over the trials that repeat this one; None until all of the study have ended
+    Column("confirmed_sem", Double),
+    Column("confirmed_seeds", Integer),  # that gave a value
+    Column("confirmed_failed", Integer),  # that gave none
     Index("hpo_trial_by_study", "study_id"),
 )
 hpo_report = Table(

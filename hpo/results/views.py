@@ -90,16 +90,18 @@ def _value(d: _Dialect, column: str) -> str:
 
 
 def _studies(d: _Dialect) -> str:
-    def count(state: str) -> str:
-        return f"(SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = '{state}')"
+    def count(which: str) -> str:
+        return f"""(SELECT count(*) FROM trials AS t LEFT JOIN hpo_trial AS c ON c.trial_id = t.trial_id
+        WHERE t.study_id = s.study_id AND c.confirms {which})"""
 
     return f"""SELECT s.study_id, s.study_name AS study, lower(CAST(o.direction AS TEXT)) AS direction, h.metric,
-    h.status, h.priority, (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id) AS trials,
-    {count("RUNNING")} AS running,
-    {count("COMPLETE")} AS complete,
-    {count("PRUNED")} AS pruned,
-    {count("FAIL")} AS failed,
-    {d.epoch_utc.format("h.created")} AS created_at, h.code_version
+    h.status, h.priority, {count("IS NULL")} AS trials,
+    {count("IS NULL AND t.state = 'RUNNING'")} AS running,
+    {count("IS NULL AND t.state = 'COMPLETE'")} AS complete,
+    {count("IS NULL AND t.state = 'PRUNED'")} AS pruned,
+    {count("IS NULL AND t.state = 'FAIL'")} AS failed,
+    {d.epoch_utc.format("h.created")} AS created_at, h.code_version,
+    {count("IS NOT NULL")} AS confirmations, h.stop_reason
 FROM studies AS s
 LEFT JOIN study_directions AS o ON o.study_id = s.study_id AND o.objective = 0
 LEFT JOIN hpo_study AS h ON h.study_id = s.study_id"""
@@ -113,7 +115,7 @@ def _trials(d: _Dialect) -> str:
     {d.naive_utc.format("t.datetime_start")} AS started_at,
     {d.naive_utc.format("t.datetime_complete")} AS completed_at,
     h.seconds, h.meta_iterations, h.peak_memory_bytes, h.gradients, h.host, h.device, h.attempts, h.seed,
-    h.checkpoint_uri, t.study_id, t.trial_id
+    h.checkpoint_uri, t.study_id, t.trial_id, h.posterior_sd, h.confirms
 FROM trials AS t
 JOIN studies AS s ON s.study_id = t.study_id
 LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
@@ -121,25 +123,29 @@ LEFT JOIN hpo_trial AS h ON h.trial_id = t.trial_id"""
 
 
 def _best_configs(d: _Dialect) -> str:
-    # Ranked before the parameters are decoded: only the rows that are read pay for that.
+    # Ranked before the parameters are decoded: only the rows that are read pay for that. The confirmed come first, of
+    # them those that failed with no new seed; a trial that repeats another one is no config of its own.
     return f"""SELECT s.study_name AS study, r.rank, r.number, r.value, r.sem, r.posterior_mean,
     {d.parameters.format("r.trial_id")} AS parameters,
-    r.seconds, r.study_id, r.trial_id
+    r.seconds, r.study_id, r.trial_id, r.posterior_sd, r.confirmed_mean, r.confirmed_sem, r.confirmed_seeds,
+    r.confirmed_failed
 FROM (
     SELECT c.*, row_number() OVER (PARTITION BY c.study_id ORDER BY
-        coalesce(c.posterior_mean, c.value) IS NULL,
-        CASE WHEN c.direction = 'MAXIMIZE' THEN -coalesce(c.posterior_mean, c.value)
-             ELSE coalesce(c.posterior_mean, c.value) END,
+        c.confirmed_seeds IS NULL, coalesce(c.confirmed_failed, 0),
+        coalesce(c.confirmed_mean, c.posterior_mean, c.value) IS NULL,
+        CASE WHEN c.direction = 'MAXIMIZE' THEN -coalesce(c.confirmed_mean, c.posterior_mean, c.value)
+             ELSE coalesce(c.confirmed_mean, c.posterior_mean, c.value) END,
         c.number) AS rank
     FROM (
         SELECT t.study_id, t.trial_id, t.number, CAST(o.direction AS TEXT) AS direction,
             {_value(d, "v.value")} AS value,
-            h.objective_sem AS sem, h.posterior_mean, h.seconds
+            h.objective_sem AS sem, h.posterior_mean, h.posterior_sd, h.seconds,
+            h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed
         FROM trials AS t
         JOIN study_directions AS o ON o.study_id = t.study_id AND o.objective = 0
         LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
         LEFT JOIN hpo_trial AS h ON h.trial_id = t.trial_id
-        WHERE t.state = 'COMPLETE'
+        WHERE t.state = 'COMPLETE' AND h.confirms IS NULL
     ) AS c
 ) AS r
 JOIN studies AS s ON s.study_id = r.study_id"""

@@ -18,6 +18,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
+from hpo.records import Estimate
 from hpo.sampler.distributions import distributions
 from hpo.sampler.domain import Domain, Key
 from hpo.sampler.history import History, history, sign
@@ -52,14 +53,14 @@ class GpEiSampler(BaseSampler):
         self._startup_trials = startup_trials
         self._fallback = RandomSampler(seed=self._search_seed)
         self._fitted: Fitted | None = None
-        self._posterior_means: Mapping[int, float] = {}
+        self._posterior: Mapping[int, Estimate] = {}
         self._prepared: deque[_Prepared] = deque()
         self._lock = threading.RLock()
 
     @property
-    def posterior_means(self) -> Mapping[int, float]:
-        """Trial number -> posterior mean in the study's direction and scale, as of the last fit; empty before it."""
-        return self._posterior_means
+    def posterior(self) -> Mapping[int, Estimate]:
+        """Suggestions.posterior in the study's direction, as of the last fit; empty before it."""
+        return self._posterior
 
     def prepare(self, study: Study, n: int = 1) -> None:
         """Computes the next ``n`` suggestions from one fit, each conditioned on those before it and on what runs.
@@ -114,7 +115,9 @@ class GpEiSampler(BaseSampler):
                 fitted=self._fitted,
             )
         self._fitted = suggestions.fitted
-        self._posterior_means = {n: sign(study) * mean for n, mean in suggestions.posterior_means.items()}
+        self._posterior = {
+            n: Estimate(mean=sign(study) * found.mean, sem=found.sem) for n, found in suggestions.posterior.items()
+        }
         return suggestions.params
 
     def _is_fresh(self, prepared: _Prepared, past: History) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hpo.records import Observation, Outcome
+from hpo.records import Estimate, Observation, Outcome
 from hpo.sampler.acqf_search import Search, first_unseen, sobol
 from hpo.sampler.acquisition import Acquisition, acquisition
 from hpo.sampler.domain import Domain, Key, Points
@@ -43,13 +43,14 @@ class Suggestions:
     """``params``: what to try, in this order.
 
     ``fitted``: where the next fits start; None during the start-up.
-    ``posterior_means``: trial number -> posterior mean on the study's scale, of every trial that finished with a finite
-    value (a pruned one did not finish); the least is the incumbent. Empty during the start-up.
+    ``posterior``: trial number -> posterior mean and standard deviation of the noiseless function on the study's scale,
+    at every trial that finished with a finite value (a pruned one did not finish); the least mean is the incumbent.
+    Empty during the start-up.
     """
 
     params: tuple[Params, ...]
     fitted: Fitted | None = None
-    posterior_means: Mapping[int, float] = field(default_factory=dict)
+    posterior: Mapping[int, Estimate] = field(default_factory=dict)
 
 
 def suggest(
@@ -88,7 +89,7 @@ def suggest(
         return Suggestions(tuple(_space_filling(domain, seen, n, number, design, rng)))
     knowledge = _learn(domain, data, fitted)
     improving = _improving(domain, knowledge, domain.encode(pending), seen, rng)
-    return Suggestions(tuple(islice(improving, leave, leave + n)), knowledge.fitted, knowledge.means())
+    return Suggestions(tuple(islice(improving, leave, leave + n)), knowledge.fitted, knowledge.posterior())
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,14 @@ class _Knowledge:
         """Row of the best outcome."""
         return int(np.argmin(self.outcomes.z))
 
-    def means(self) -> dict[int, float]:
-        """See Suggestions.posterior_means."""
+    def posterior(self) -> dict[int, Estimate]:
+        """See Suggestions.posterior."""
         with torch.no_grad():
-            mean, _ = self.surrogate.posterior(torch.from_numpy(self.x))
-        restored = self.outcomes.restore(mean.numpy()).tolist()
-        pairs = zip(self.data, restored, strict=True)
-        return {o.number: value for o, value in pairs if o.outcome is Outcome.OK}
+            mean, variance = self.surrogate.posterior(torch.from_numpy(self.x))
+        means = self.outcomes.restore(mean.numpy()).tolist()
+        deviations = (self.outcomes.scale * variance.sqrt().numpy()).tolist()
+        rows = zip(self.data, means, deviations, strict=True)
+        return {o.number: Estimate(mean=mean, sem=deviation) for o, mean, deviation in rows if o.outcome is Outcome.OK}
 
 
 def _learn(domain: Domain, data: Sequence[Observation], start: Fitted | None) -> _Knowledge:

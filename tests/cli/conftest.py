@@ -152,7 +152,8 @@ def make_lab(database: Database) -> None:
     running = made.lease_trial("worker-of-now", "host-1", "cuda:0")
     assert running is not None
     made.report(running, Report(meta_iteration=2, objective=Estimate(mean=1.25, sem=0.1), seconds=2.0))
-    store.set_posterior_means(database, made.study_id, {0: 0.795, 1: 0.81})
+    posterior = {0: Estimate(mean=0.795, sem=0.01), 1: Estimate(mean=0.81, sem=0.01)}
+    store.set_posterior(database, made.study_id, posterior)
 
 
 def as_json(result: Result) -> Any:

@@ -137,9 +137,10 @@ def test_status_for_programs(run: Run, study: Study) -> None:
 def test_best_ranks_by_what_is_likely_and_names_the_luckiest(run: Run, study: Study) -> None:
     result = run("best", study.name)
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert lines[0] == ["rank", "trial", "objective", "expected", "inner_lr"]
+    assert lines[0] == ["rank", "trial", "objective", "expected", "[90%]", "inner_lr"]
     assert [line[:2] for line in lines[1:]] == [["1", "0"], ["2", "1"]]
     assert "0.800 ± 0.012" in result.stdout
+    assert "0.795 [0.779, 0.811]" in result.stdout
     assert ["*" in line for line in lines[1:]] == [False, True]
     assert "* the best single observation, 0.790 ± 0.012 of trial 1" in result.stderr
 
@@ -179,6 +180,7 @@ def test_best_for_programs_is_nothing_but_data(form: str, run: Run, study: Study
     else:
         (row,) = yaml.safe_load(result.stdout)
         assert (row["rank"], row["number"], row["value"], row["posterior_mean"]) == (1, 0, 0.8, 0.795)
+        assert row["posterior_sd"] == 0.01
 
 
 def test_show(run: Run, study: Study) -> None:

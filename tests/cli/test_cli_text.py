@@ -24,6 +24,21 @@ def test_estimates_have_the_decimals_that_their_error_allows(mean: float, sem: f
     assert text.estimate(mean, sem) == expected
 
 
+@pytest.mark.parametrize(
+    ("mean", "deviation", "expected"),
+    [
+        (1.35, 0.0109, "1.350 [1.332, 1.368]"),
+        (-2.0, 1.0, "-2.0 [-3.6, -0.4]"),
+        (0.5, 0.0, "0.5000 [0.5000, 0.5000]"),
+        (0.5, None, "0.5000"),
+        (0.5, float("nan"), "0.5000"),
+        (None, None, "-"),
+    ],
+)
+def test_an_interval_holds_90_percent_of_a_normal(mean: float, deviation: float, expected: str) -> None:
+    assert text.interval(mean, deviation) == expected
+
+
 @given(st.floats(-1e6, 1e6), st.floats(1e-5, 1e3))
 def test_an_estimate_is_off_by_less_than_a_tenth_of_its_error(mean: float, sem: float) -> None:
     shown, error = (float(part) for part in text.estimate(mean, sem).split(" ± "))

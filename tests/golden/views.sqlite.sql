@@ -1,11 +1,18 @@
 CREATE VIEW hpo_studies AS
 SELECT s.study_id, s.study_name AS study, lower(CAST(o.direction AS TEXT)) AS direction, h.metric,
-    h.status, h.priority, (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id) AS trials,
-    (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = 'RUNNING') AS running,
-    (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = 'COMPLETE') AS complete,
-    (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = 'PRUNED') AS pruned,
-    (SELECT count(*) FROM trials AS t WHERE t.study_id = s.study_id AND t.state = 'FAIL') AS failed,
-    strftime('%Y-%m-%dT%H:%M:%fZ', h.created, 'unixepoch') AS created_at, h.code_version
+    h.status, h.priority, (SELECT count(*) FROM trials AS t LEFT JOIN hpo_trial AS c ON c.trial_id = t.trial_id
+        WHERE t.study_id = s.study_id AND c.confirms IS NULL) AS trials,
+    (SELECT count(*) FROM trials AS t LEFT JOIN hpo_trial AS c ON c.trial_id = t.trial_id
+        WHERE t.study_id = s.study_id AND c.confirms IS NULL AND t.state = 'RUNNING') AS running,
+    (SELECT count(*) FROM trials AS t LEFT JOIN hpo_trial AS c ON c.trial_id = t.trial_id
+        WHERE t.study_id = s.study_id AND c.confirms IS NULL AND t.state = 'COMPLETE') AS complete,
+    (SELECT count(*) FROM trials AS t LEFT JOIN hpo_trial AS c ON c.trial_id = t.trial_id
+        WHERE t.study_id = s.study_id AND c.confirms IS NULL AND t.state = 'PRUNED') AS pruned,
+    (SELECT count(*) FROM trials AS t LEFT JOIN hpo_trial AS c ON c.trial_id = t.trial_id
+        WHERE t.study_id = s.study_id AND c.confirms IS NULL AND t.state = 'FAIL') AS failed,
+    strftime('%Y-%m-%dT%H:%M:%fZ', h.created, 'unixepoch') AS created_at, h.code_version,
+    (SELECT count(*) FROM trials AS t LEFT JOIN hpo_trial AS c ON c.trial_id = t.trial_id
+        WHERE t.study_id = s.study_id AND c.confirms IS NOT NULL) AS confirmations, h.stop_reason
 FROM studies AS s
 LEFT JOIN study_directions AS o ON o.study_id = s.study_id AND o.objective = 0
 LEFT JOIN hpo_study AS h ON h.study_id = s.study_id;
@@ -28,7 +35,7 @@ SELECT s.study_name AS study, t.number, CAST(t.state AS TEXT) AS state, h.outcom
     strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_start) AS started_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_complete) AS completed_at,
     h.seconds, h.meta_iterations, h.peak_memory_bytes, h.gradients, h.host, h.device, h.attempts, h.seed,
-    h.checkpoint_uri, t.study_id, t.trial_id
+    h.checkpoint_uri, t.study_id, t.trial_id, h.posterior_sd, h.confirms
 FROM trials AS t
 JOIN studies AS s ON s.study_id = t.study_id
 LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
@@ -46,23 +53,26 @@ SELECT s.study_name AS study, r.rank, r.number, r.value, r.sem, r.posterior_mean
             WHEN CAST(printf('%!.16g', p.param_value) AS REAL) = p.param_value THEN printf('%!.16g', p.param_value)
             ELSE printf('%!.17g', p.param_value) END))
         FROM (SELECT * FROM trial_params WHERE trial_id = r.trial_id ORDER BY param_id) AS p) AS parameters,
-    r.seconds, r.study_id, r.trial_id
+    r.seconds, r.study_id, r.trial_id, r.posterior_sd, r.confirmed_mean, r.confirmed_sem, r.confirmed_seeds,
+    r.confirmed_failed
 FROM (
     SELECT c.*, row_number() OVER (PARTITION BY c.study_id ORDER BY
-        coalesce(c.posterior_mean, c.value) IS NULL,
-        CASE WHEN c.direction = 'MAXIMIZE' THEN -coalesce(c.posterior_mean, c.value)
-             ELSE coalesce(c.posterior_mean, c.value) END,
+        c.confirmed_seeds IS NULL, coalesce(c.confirmed_failed, 0),
+        coalesce(c.confirmed_mean, c.posterior_mean, c.value) IS NULL,
+        CASE WHEN c.direction = 'MAXIMIZE' THEN -coalesce(c.confirmed_mean, c.posterior_mean, c.value)
+             ELSE coalesce(c.confirmed_mean, c.posterior_mean, c.value) END,
         c.number) AS rank
     FROM (
         SELECT t.study_id, t.trial_id, t.number, CAST(o.direction AS TEXT) AS direction,
             CASE CAST(v.value_type AS TEXT)
         WHEN 'INF_POS' THEN 9e999 WHEN 'INF_NEG' THEN -9e999 ELSE v.value END AS value,
-            h.objective_sem AS sem, h.posterior_mean, h.seconds
+            h.objective_sem AS sem, h.posterior_mean, h.posterior_sd, h.seconds,
+            h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed
         FROM trials AS t
         JOIN study_directions AS o ON o.study_id = t.study_id AND o.objective = 0
         LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
         LEFT JOIN hpo_trial AS h ON h.trial_id = t.trial_id
-        WHERE t.state = 'COMPLETE'
+        WHERE t.state = 'COMPLETE' AND h.confirms IS NULL
     ) AS c
 ) AS r
 JOIN studies AS s ON s.study_id = r.study_id;

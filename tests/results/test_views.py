@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from sqlalchemy import text
 
-from hpo.records import Outcome, TrialOutcome
+from hpo.records import Estimate, Outcome, TrialOutcome
 from hpo.results import store, views
 from hpo.results.engine import Database, connect
 from hpo.results.urls import parse_url
@@ -109,7 +109,7 @@ def test_one_row_a_trial_with_everything(lab: Lab) -> None:
     store.report(lab.database, trial_id, token, rung(50, 0.9, 0.05))
     store.record_checkpoint(lab.database, trial_id, token, "file:///tmp/c")
     store.finish(lab.database, trial_id, token, ok(0.5, 0.02))
-    store.set_posterior_means(lab.database, lab.study_id, {0: 0.55})
+    store.set_posterior(lab.database, lab.study_id, {0: Estimate(mean=0.55, sem=0.03)})
     (row,) = lab.rows("SELECT * FROM hpo_trials")
     times = {name: row.pop(name) for name in ("started_at", "completed_at")}
     assert all(len(time) == 24 and time.endswith("Z") and time[10] == "T" for time in times.values())
@@ -135,6 +135,8 @@ def test_one_row_a_trial_with_everything(lab: Lab) -> None:
         "checkpoint_uri": "file:///tmp/c",
         "study_id": lab.study_id,
         "trial_id": trial_id,
+        "posterior_sd": 0.03,
+        "confirms": None,
     }
     (curve,) = lab.rows("SELECT number, meta_iteration, value, sem, seconds FROM hpo_curves")
     assert curve == {"number": 0, "meta_iteration": 50, "value": 0.9, "sem": 0.05, "seconds": 5.0}
@@ -188,7 +190,8 @@ def test_the_ranking_follows_the_direction(
 def test_posterior_means_outrank_lucky_values(lab: Lab) -> None:
     for mean in (0.1, 0.2, 0.15):
         lab.finished(mean)
-    store.set_posterior_means(lab.database, lab.study_id, {0: 0.25, 1: 0.18, 99: 0.0})
+    posterior = {number: Estimate(mean=mean, sem=0.1) for number, mean in ((0, 0.25), (1, 0.18), (99, 0.0))}
+    store.set_posterior(lab.database, lab.study_id, posterior)
     ranked = lab.rows("SELECT number, posterior_mean FROM hpo_best_configs ORDER BY rank")
     assert [(row["number"], row["posterior_mean"]) for row in ranked] == [(2, None), (1, 0.18), (0, 0.25)]
 
@@ -241,7 +244,7 @@ def test_the_sqlite3_program_reads_the_views(sqlite_made_url: str, make_lab: Cal
         text=True,
         check=True,
     )
-    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr":0.1}|12.5|1|1\n'
+    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr":0.1}|12.5|1|1|||||\n'
 
 
 def test_the_psql_program_reads_the_views(
@@ -251,4 +254,4 @@ def test_the_psql_program_reads_the_views(
         make_lab(database).finished(0.25)
     command = [postgres_server.psql, postgres_made_url, "-At", "-c", "select * from hpo_best_configs limit 3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr": 0.1}|12.5|1|1\n'
+    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr": 0.1}|12.5|1|1|||||\n'

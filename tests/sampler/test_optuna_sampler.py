@@ -63,8 +63,8 @@ def test_a_study_over_a_conditional_space(mixed: Space) -> None:
         assert domain.contains(params)
         study.tell(trial, _loss(mixed, params))
     assert len({domain.key(trial.params) for trial in study.trials}) == 15
-    means = study.sampler.posterior_means  # type: ignore[attr-defined]
-    assert set(means) == set(range(14))  # as of the last ask
+    posterior = study.sampler.posterior  # type: ignore[attr-defined]
+    assert set(posterior) == set(range(14))  # as of the last ask
     # what the sampler proposed is what was recorded
     assert all(trial.params == dict(trial.params) and domain.contains(trial.params) for trial in study.trials)
 
@@ -77,7 +77,7 @@ def test_direction(plain: Space, direction: str) -> None:
         trial, params = _ask(study, plain)
         study.tell(trial, sign * (100 + _loss(plain, params)))
     assert abs(study.best_value) < 100.1
-    means = np.array(list(study.sampler.posterior_means.values()))  # type: ignore[attr-defined]
+    means = np.array([found.mean for found in study.sampler.posterior.values()])  # type: ignore[attr-defined]
     np.testing.assert_allclose(means, sign * 100, atol=2)
 
 
@@ -127,7 +127,7 @@ def test_a_new_sampler_continues_a_study(mixed: Space) -> None:
         study.tell(trial, _loss(mixed, params))
     study.sampler = GpEiSampler(mixed, seed=5, startup_trials=4)
     trial, params = _ask(study, mixed)
-    assert len(study.sampler.posterior_means) == 10
+    assert len(study.sampler.posterior) == 10
     assert Domain.of(mixed).key(params) not in {Domain.of(mixed).key(t.params) for t in study.trials[:10]}
 
 
@@ -308,7 +308,7 @@ def test_early_losses_do_not_change_what_is_learned(plain: Space) -> None:
     for study in (pruned, complete):
         assert isinstance(study.sampler, GpEiSampler)
         study.sampler.prepare(study)
-        means.append([study.sampler.posterior_means[i] for i in finished])
+        means.append([study.sampler.posterior[i].mean for i in finished])
     np.testing.assert_allclose(means[0], means[1], atol=1e-3)
 
 

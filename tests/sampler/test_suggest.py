@@ -99,7 +99,7 @@ def test_suggestions_are_valid_new_and_reproducible(
     again = suggest(space, observations, pending, n, seed, startup_trials=4)
     assert again == suggestions
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert all(math.isfinite(mean) for mean in suggestions.posterior_means.values())
+    assert all(found.is_finite for found in suggestions.posterior.values())
 
 
 def _unseen(domain: Domain, seen: set[bytes]) -> Any:
@@ -167,7 +167,7 @@ def test_failures_alone_keep_the_start_up_going(mixed: Space) -> None:
     failed = [o.model_copy(update={"outcome": Outcome.DIVERGED, "value": None}) for o in _observe(mixed, 20)]
     suggestions = suggest(mixed, failed)
     assert suggestions.fitted is None
-    assert suggestions.posterior_means == {}
+    assert suggestions.posterior == {}
 
 
 def test_a_region_of_failures_is_avoided() -> None:
@@ -190,7 +190,7 @@ def test_failures_are_no_numbers(plain: Space) -> None:
         Observation(number=20 + i, params={"a": 0.99, "b": b, "c": "z"}, outcome=Outcome.DIVERGED)
         for i, b in enumerate((0.1, 0.5, 0.9))
     ]
-    assert suggest(plain, observations + failed).posterior_means == suggest(plain, observations).posterior_means
+    assert suggest(plain, observations + failed).posterior == suggest(plain, observations).posterior
 
 
 def test_the_fit_of_the_failures_is_warm(plain: Space) -> None:
@@ -229,11 +229,30 @@ def test_posterior_means_are_near_smooth_outcomes_on_the_same_scale(plain: Space
     observations = [o.model_copy(update={"value": 1000 + 50 * (o.value or 0.0)}) for o in _observe(plain, 30)]
     lost = Observation(number=30, params=observations[0].params, outcome=Outcome.LOST, value=0.0)
     pruned = Observation(number=31, params={"a": 0.9, "b": 0.9, "c": "z"}, outcome=Outcome.PRUNED, value=1060.0)
-    means = suggest(plain, [*observations, lost, pruned]).posterior_means
-    assert set(means) == set(range(30))
+    posterior = suggest(plain, [*observations, lost, pruned]).posterior
+    assert set(posterior) == set(range(30))
     measured = np.array([o.value for o in observations], float)
     calm = measured <= np.median(measured)
-    np.testing.assert_allclose(np.array([means[i] for i in range(30)])[calm], measured[calm], atol=2.0)
+    np.testing.assert_allclose(np.array([posterior[i].mean for i in range(30)])[calm], measured[calm], atol=2.0)
+
+
+def test_repeated_observations_make_their_point_surer(plain: Space) -> None:
+    """The deviation is the noiseless function's, so it falls with every repetition."""
+    rng = np.random.default_rng(0)
+    observations = [o.model_copy(update={"value": rng.normal()}) for o in _observe(plain, 10)]
+    repeats = [observations[3].model_copy(update={"number": 10 + i, "value": rng.normal()}) for i in range(20)]
+    posterior = suggest(plain, observations + repeats).posterior
+    assert posterior[3].sem < 0.5 * min(posterior[i].sem for i in range(10) if i != 3)
+    assert all(abs(posterior[10 + i].mean - posterior[3].mean) < 1e-9 for i in range(20))
+
+
+def test_the_posterior_is_on_the_scale_of_the_outcomes(plain: Space) -> None:
+    observations = _observe(plain, 20)
+    wider = [o.model_copy(update={"value": 7.0 + 50 * (o.value or 0.0)}) for o in observations]
+    posterior, of_wider = suggest(plain, observations).posterior, suggest(plain, wider).posterior
+    for number, found in posterior.items():
+        np.testing.assert_allclose(of_wider[number].mean, 7.0 + 50 * found.mean, rtol=1e-4)
+        np.testing.assert_allclose(of_wider[number].sem, 50 * found.sem, rtol=1e-3)
 
 
 def test_a_lucky_trial_is_not_the_incumbent() -> None:
@@ -247,8 +266,8 @@ def test_a_lucky_trial_is_not_the_incumbent() -> None:
         for i, (a, y) in enumerate(points)
     ]
     assert min(observations, key=lambda o: o.value or 0.0).number == 40
-    means = suggest(space, observations).posterior_means
-    assert min(means, key=means.__getitem__) < 20
+    posterior = suggest(space, observations).posterior
+    assert min(posterior, key=lambda number: posterior[number].mean) < 20
 
 
 def test_better_than_random_on_a_noisy_skewed_mixed_problem(mixed: Space) -> None:

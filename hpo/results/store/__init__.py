@@ -5,7 +5,7 @@ from hpo.results.rows import Abandoned, StudyStatus, Taken, TrialCounts
 from hpo.results.store.asking import asking
 from hpo.results.store.leases import abandoned, begin_trial, release, release_worker, renew, take_over
 from hpo.results.store.studies import create_study, set_status, update_study_config, widen_choices
-from hpo.results.store.trials import finish, record_checkpoint, report, set_posterior_means
+from hpo.results.store.trials import finish, record_checkpoint, report, set_posterior
 from hpo.results.store.workers import heartbeat, remove_worker
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "remove_worker",
     "renew",
     "report",
-    "set_posterior_means",
+    "set_posterior",
     "set_status",
     "take_over",
     "update_study_config",

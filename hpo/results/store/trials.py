@@ -133,14 +133,14 @@ def record_checkpoint(database: Database, trial_id: int, token: int, uri: str) -
         connection.execute(update(hpo_trial).where(hpo_trial.c.trial_id == trial_id).values(checkpoint_uri=uri))
 
 
-def set_posterior_means(database: Database, study_id: int, means: Mapping[int, float]) -> None:
-    """Records the surrogate's mean for trials, given by number, in the objective's own units and sign."""
+def set_posterior(database: Database, study_id: int, posterior: Mapping[int, Estimate]) -> None:
+    """Records the surrogate's mean and its deviation for trials, given by number, in the objective's units and sign."""
     numbers = select(trials.c.number, trials.c.trial_id).where(trials.c.study_id == study_id)
-    change = (
-        update(hpo_trial).where(hpo_trial.c.trial_id == bindparam("of_trial")).values(posterior_mean=bindparam("mean"))
-    )
+    of_trial = update(hpo_trial).where(hpo_trial.c.trial_id == bindparam("of_trial"))
+    change = of_trial.values(posterior_mean=bindparam("mean"), posterior_sd=bindparam("sd"))
     with database.transaction() as connection:
         trial_ids = dict(connection.execute(numbers).all())
-        rows = [{"of_trial": trial_ids[number], "mean": mean} for number, mean in means.items() if number in trial_ids]
+        known = [(trial_ids[number], found) for number, found in posterior.items() if number in trial_ids]
+        rows = [{"of_trial": trial_id, "mean": found.mean, "sd": found.sem} for trial_id, found in known]
         if rows:
             connection.execute(change, rows)

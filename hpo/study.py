@@ -27,6 +27,7 @@ from hpo.results import queries, store
 from hpo.results.engine import Database
 from hpo.sampler import make_sampler, suggested
 from hpo.space import Params, Space
+from hpo.stages import Stages
 
 ASK_LOCK_S = 120.0  # longer than any suggestion; a worker that dies while asking blocks the others for this long
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -42,6 +43,7 @@ class Lease:
     attempts: int
     config: TrialConfig
     fresh: bool = False
+    confirms: int | None = None  # number of the trial that it repeats with another seed
 
 
 def create_or_resume(config: StudyConfig, database: Database) -> Study:
@@ -74,8 +76,9 @@ def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: D
         with store.asking(database, study_id, f"launch-{uuid.uuid4().hex}", ASK_LOCK_S):  # no worker is to mix the two
             store.update_study_config(database, study_id, new.meaning(), new.hash)
             store.widen_choices(database, study_id, _choices(new))
-    done = queries.count_trials(database, study_id).ended >= new.stop.trials
-    store.set_status(database, study_id, "done" if done else "running")
+            if not all(change.path.startswith("execution.") for change in changes):
+                store.reopen_search(database, study_id)
+    store.set_status(database, study_id, "done" if Study(database, study_id, new).is_done() else "running")
 
 
 def _choices(config: StudyConfig) -> dict[str, list[bool | int | float | str]]:
@@ -92,6 +95,7 @@ class Study:
         self.space = Space.from_search(config.search, config.fixed_values())
         self._worker_seed = worker_seed
         self._config_hash = config.hash
+        self._stages = Stages(database, study_id, config.name)
 
     @classmethod
     def of(cls, database: Database, row: queries.StudyRow, worker_seed: int = 0) -> Self:
@@ -146,8 +150,12 @@ class Study:
             if not acquired or queries.study(self.database, self.name).config_hash != self._config_hash:
                 return []
             leases = self._next_leases(most, worker_id, host, device)
+            if not leases and self._stages.is_confirmation_due():
+                self._fit()
+                self._stages.plan_confirmation()
+                leases = self._next_leases(most, worker_id, host, device)
             if not leases:
-                self._end_if_done()
+                self.end_if_done()
         return leases
 
     def _next_leases(self, most: int, *place: str) -> list[Lease]:
@@ -169,9 +177,9 @@ class Study:
 
     def _begun(self, most: int, *place: str) -> Iterator[Lease]:
         """New trials while the budget lasts; the suggestions for several are made together."""
-        if most > 1 and (left := self._budget() - self.trials_begun()) > 1:
+        if most > 1 and (left := self._stages.trials_left()) > 1:
             self.prepare(min(most, left))
-        while self.trials_begun() < self._budget():
+        while self._stages.trials_left() > 0:
             if (lease := self._begin(self.optuna_study.ask(), *place)) is not None:
                 yield lease
 
@@ -184,7 +192,8 @@ class Study:
             return None
         trial = (abandoned.trial_id, abandoned.number, taken.token, taken.attempts)
         try:
-            lease = Lease(*trial, TrialConfig.from_dict(abandoned.config))
+            config = TrialConfig.from_dict(abandoned.config)
+            lease = Lease(*trial, config, fresh=taken.token == store.FIRST, confirms=abandoned.confirms)
         except InvalidConfig as invalid:  # written by another version, or its task family is not on this machine
             self._refuse(Lease(*trial, self.config.trial_config({})), Outcome.ERROR, str(invalid))
             return None
@@ -250,6 +259,8 @@ class Study:
         store.report(self.database, lease.trial_id, lease.token, report)
         if report.meta_iteration >= lease.config.training.meta_iterations:
             return False  # trained to its end: nothing is saved by pruning it
+        if lease.confirms is not None:
+            return False  # nor is it a competitor: the pruner never sees it
         with self.database.guard():
             frozen = self.database.optuna_storage.get_trial(lease.trial_id)
             return self._pruner.prune(self.optuna_study, frozen)
@@ -257,13 +268,19 @@ class Study:
     def finish(self, lease: Lease, outcome: TrialOutcome) -> None:
         """Records how the trial ended, and whether the study is done. Raises LeaseLost."""
         store.finish(self.database, lease.trial_id, lease.token, outcome)
-        self._end_if_done()
+        self.end_if_done()
 
-    def _end_if_done(self) -> None:
+    def end_if_done(self) -> None:
+        """Marks the study as done where it is, with what its last trials have taught."""
         if not self.is_done():
             return
+        self._stages.record_confirmed()
         store.set_status(self.database, self.study_id, "done")
-        self.prepare()  # a last fit, for the posterior means of the last trials
+        self._fit()
+
+    def _fit(self) -> None:
+        """For the posterior at the last trials, after which nobody asks."""
+        self.prepare()
         self._save_posterior()
 
     def release(self, lease: Lease, *, interrupted: bool) -> None:
@@ -280,10 +297,6 @@ class Study:
             with self.database.guard():
                 prepare(self.optuna_study, n)
 
-    def trials_begun(self) -> int:
-        """Trials that count towards ``stop.trials``: all but those that somebody has enqueued and nobody begun."""
-        return queries.count_trials(self.database, self.study_id).begun
-
     def is_running(self) -> bool:
         """False once somebody has paused or stopped the study."""
         return queries.study(self.database, self.name).status == "running"
@@ -294,12 +307,8 @@ class Study:
         return home / f"{database}-{self.study_id}"
 
     def is_done(self) -> bool:
-        """Whether as many trials have ended as the study asks for by now."""
-        return queries.count_trials(self.database, self.study_id).ended >= self._budget()
-
-    def _budget(self) -> int:
-        """From the database: somebody may have raised it since this object was made."""
-        return int(queries.study(self.database, self.name).config["stop"]["trials"])
+        """Whether nothing is left to be trained."""
+        return self._stages.is_done()
 
     def _save_posterior(self) -> None:
         if posterior := getattr(self.sampler, "posterior", {}):

@@ -10,7 +10,6 @@ from hpo.cli.interrupt import Interrupt
 from hpo.cli.live import Display
 from hpo.cli.progress import Progress
 from hpo.executors.base import Executor
-from hpo.results import store
 from hpo.study import Study
 from hpo.worker.patience import patiently
 
@@ -70,7 +69,7 @@ class Session:
             self._all_ended_s = time.monotonic()
         elif time.monotonic() - self._all_ended_s > DONE_GRACE_S and self._study.is_done():
             # asked again, because another launch may have raised its budget
-            store.set_status(self._study.database, self._study.study_id, "done")
+            self._study.end_if_done()
 
     def _stop(self) -> None:
         if self._interrupt.asked:

@@ -26,6 +26,11 @@ def study_problems(values: Mapping[str, Any], search: Mapping[str, Dimension]) -
     if (evaluated := search.get("training.eval_steps")) is not None:
         worst["training.eval_steps"] = _range(evaluated)[0]
     problems = [_where_searched(problem, search) for problem in trial_problems(worst)]
+    if values["stop.confirm"] and "training.seed" in search:
+        message = (
+            f"found {values['stop.confirm']}, expected 0 where training.seed is searched: a seed is the config then"
+        )
+        problems.append(Problem(("stop", "confirm"), message))
     first, last = values["pruner.min_iterations"], worst["training.meta_iterations"]
     if values["pruner.kind"] == "none" or first is None or first <= last:
         return problems

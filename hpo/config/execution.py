@@ -38,7 +38,13 @@ class PrunerConfig(Section):
 class StopConfig(Section):
     """When a study is done."""
 
-    trials: int = Field(24, ge=1, description="trials in all, whatever their outcome (ok, pruned, failed)")
+    trials: int = Field(24, ge=1, description="trials of the search, whatever their outcome (ok, pruned, failed)")
+    confirm: int = Field(
+        0, ge=0, le=100, description="how many of the likely best configs are trained again, with new seeds, at the end"
+    )
+    confirm_seeds: int = Field(
+        3, ge=1, le=100, description="new seeds for each of them; the standard error of fewer than 3 says little"
+    )
 
 
 def _devices(found: Any) -> Any:

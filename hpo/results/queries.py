@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy import ColumnElement, Row, Select, func, select, text
 
 from hpo.errors import StudyNotFound, TrialNotFound
 from hpo.records import AdaptationCurve, CurvePoint, Estimate
@@ -42,6 +42,7 @@ __all__ = [
     "TrialRow",
     "WorkerRow",
     "best",
+    "count_confirmations",
     "count_trials",
     "find_study",
     "progress",
@@ -67,6 +68,8 @@ _STUDIES = (
         hpo_study.c.config_hash,
         hpo_study.c.code_version,
         hpo_study.c.created,
+        hpo_study.c.candidates,
+        hpo_study.c.stop_reason,
     )
     .join(hpo_study, hpo_study.c.study_id == studies.c.study_id)
     .join(study_directions, study_directions.c.study_id == studies.c.study_id)
@@ -99,10 +102,21 @@ def running_studies(database: Database) -> list[StudyRow]:
 
 
 def count_trials(database: Database, study_id: int) -> TrialCounts:
-    """Trials of the study by state."""
-    by_state = select(trials.c.state, func.count()).where(trials.c.study_id == study_id).group_by(trials.c.state)
-    let_go = select(func.count()).select_from(trials.join(hpo_trial, hpo_trial.c.trial_id == trials.c.trial_id))
-    let_go = let_go.where(trials.c.study_id == study_id, trials.c.state == "WAITING")
+    """Trials of the study's search by state: those that repeat others with new seeds are no trials of it."""
+    return _count(database, study_id, hpo_trial.c.confirms.is_(None))
+
+
+def count_confirmations(database: Database, study_id: int) -> TrialCounts:
+    """Trials that repeat others with new seeds, by state."""
+    return _count(database, study_id, hpo_trial.c.confirms.is_not(None))
+
+
+def _count(database: Database, study_id: int, which: ColumnElement[bool]) -> TrialCounts:
+    known = trials.outerjoin(hpo_trial, hpo_trial.c.trial_id == trials.c.trial_id)
+    counted = (trials.c.study_id == study_id, which)
+    by_state = select(trials.c.state, func.count()).select_from(known).where(*counted).group_by(trials.c.state)
+    let_go = select(func.count()).select_from(known).where(*counted, hpo_trial.c.trial_id.is_not(None))
+    let_go = let_go.where(trials.c.state == "WAITING")
     with database.reading() as connection:
         counts = {_STATES[state]: count for state, count in connection.execute(by_state)}
         begun_before = connection.scalar(let_go) or 0
@@ -122,11 +136,15 @@ def progress(database: Database, name: str) -> StudyProgress:
         running=tuple(RunningRow(**row._mapping) for row in _read(database, _RUNNING, study_id=found.study_id)),
         workers=tuple(worker for worker in workers(database) if worker.study == name),
         trials_per_hour=_trials_per_hour(database, found.study_id),
+        confirmations=count_confirmations(database, found.study_id),
     )
 
 
 def best(database: Database, name: str, top: int = 1) -> list[BestRow]:
-    """The ``top`` best trials, by posterior mean where known, else by value; fewer where fewer have completed."""
+    """The ``top`` best trials; fewer where fewer have completed.
+
+    The confirmed first, by the mean over their new seeds; then by posterior mean where known, else by value.
+    """
     return _best(database, study(database, name).study_id, top)
 
 
@@ -179,6 +197,7 @@ def _best(database: Database, study_id: int, top: int) -> list[BestRow]:
 
 def _outcomes(database: Database, study_id: int) -> dict[str, int]:
     ended = select(hpo_trial.c.outcome, func.count()).where(hpo_trial.c.outcome.is_not(None))
+    ended = ended.where(hpo_trial.c.confirms.is_(None))
     with database.reading() as connection:
         query = ended.where(hpo_trial.c.study_id == study_id).group_by(hpo_trial.c.outcome)
         return dict(connection.execute(query.order_by(hpo_trial.c.outcome)).all())

@@ -33,6 +33,8 @@ class StudyRow:
     config_hash: str
     code_version: str
     created: float  # seconds since 1970 UTC
+    candidates: list[int] | None  # numbers of the trials that are confirmed; None: not chosen yet
+    stop_reason: str | None  # why the search ended before its trials were used up
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ class Abandoned(NamedTuple):
     number: int
     attempts: int
     config: dict[str, Any] | None
+    confirms: int | None  # number of the trial that it repeats with another seed
+
+
+class Repeat(NamedTuple):
+    """A training that is planned: trial ``confirms`` once more, as ``config``, which has another seed."""
+
+    confirms: int
+    seed: int
+    config: dict[str, Any]
 
 
 class Taken(NamedTuple):
@@ -202,9 +213,10 @@ class StudyProgress:
     """Where a study stands."""
 
     study: StudyRow
-    counts: TrialCounts
-    outcomes: dict[str, int]  # outcome -> trials
+    counts: TrialCounts  # of the search
+    outcomes: dict[str, int]  # outcome -> trials of the search
     best: BestRow | None
     running: tuple[RunningRow, ...]
     workers: tuple[WorkerRow, ...]
     trials_per_hour: float | None  # over the newest ended trials; None before two have ended
+    confirmations: TrialCounts  # trials that repeat others with new seeds

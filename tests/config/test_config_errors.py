@@ -295,6 +295,10 @@ SINGLE = {
         "4: pruner.min_iterations: found 301, expected at most training.meta_iterations (300): "
         "no trial would be pruned",
     ),
+    "a seed that is searched and confirmed": (
+        BASE + "stop: {confirm: 2}\nsearch: {training.seed: {type: int, low: 0, high: 9}}",
+        "4: stop.confirm: found 2, expected 0 where training.seed is searched: a seed is the config then",
+    ),
     "metric that the tasks do not have": (
         BASE.replace("language_id, ways: 5", "sinusoid") + "objective: {metric: query_accuracy}",
         "4: objective.metric: found 'query_accuracy', which sinusoid tasks do not have, expected query_loss",

@@ -55,7 +55,7 @@ def test_a_lease_that_is_alive_is_not_taken_over(lab: Lab) -> None:
 def test_an_expired_lease_is_taken_over_once(lab: Lab) -> None:
     trial_id, token = lab.started()
     lab.expire(trial_id)
-    assert store.abandoned(lab.database, lab.study_id) == [(trial_id, 0, 1, CONFIG)]
+    assert store.abandoned(lab.database, lab.study_id) == [(trial_id, 0, 1, CONFIG, None)]
     taken = store.take_over(lab.database, trial_id, "other", 60.0, host="elsewhere", device="cuda:1")
     assert taken == (token + 1, 2)
     assert store.take_over(lab.database, trial_id, "third", 60.0) is None
@@ -140,7 +140,7 @@ def test_begin_may_be_repeated_after_a_lost_answer(lab: Lab) -> None:
 
 def test_a_trial_whose_worker_died_before_it_began(lab: Lab) -> None:
     trial_id = lab.ask()
-    assert store.abandoned(lab.database, lab.study_id) == [(trial_id, 0, 0, None)]
+    assert store.abandoned(lab.database, lab.study_id) == [(trial_id, 0, 0, None, None)]
     assert store.take_over(lab.database, trial_id, "other", 60.0) == (1, 1)
     with pytest.raises(LeaseLost):
         lab.begin(trial_id, "slow")

@@ -1,15 +1,18 @@
 """The only writer.  Every function takes the database first; LeaseLost means: stop, another worker has the trial."""
 
 from hpo.results.queries import count_trials
-from hpo.results.rows import Abandoned, StudyStatus, Taken, TrialCounts
+from hpo.results.rows import Abandoned, Repeat, StudyStatus, Taken, TrialCounts
 from hpo.results.store.asking import asking
-from hpo.results.store.leases import abandoned, begin_trial, release, release_worker, renew, take_over
+from hpo.results.store.confirming import plan_confirmation, record_confirmed, reopen_search
+from hpo.results.store.leases import FIRST, abandoned, begin_trial, release, release_worker, renew, take_over
 from hpo.results.store.studies import create_study, set_status, update_study_config, widen_choices
 from hpo.results.store.trials import finish, record_checkpoint, report, set_posterior
 from hpo.results.store.workers import heartbeat, remove_worker
 
 __all__ = [
+    "FIRST",
     "Abandoned",
+    "Repeat",
     "StudyStatus",
     "Taken",
     "TrialCounts",
@@ -20,11 +23,14 @@ __all__ = [
     "create_study",
     "finish",
     "heartbeat",
+    "plan_confirmation",
     "record_checkpoint",
+    "record_confirmed",
     "release",
     "release_worker",
     "remove_worker",
     "renew",
+    "reopen_search",
     "report",
     "set_posterior",
     "set_status",

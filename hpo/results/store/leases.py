@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from optuna.trial import TrialState
 from sqlalchemy import ColumnElement, Connection, Update, and_, exists, func, literal, or_, select, update
 
 from hpo.errors import LeaseLost
@@ -19,6 +20,7 @@ from hpo.results.rows import Abandoned, Taken
 from hpo.results.schema import hpo_lease, hpo_study, hpo_trial, trials
 from hpo.results.store.upsert import insert_for
 
+FIRST = 1  # token of a trial's first attempt
 _OPEN = ("RUNNING", "WAITING")  # a trial that was let go is WAITING: Optuna's state for one that is to be run
 
 
@@ -68,6 +70,9 @@ def take_over(
             token = _first_lease(connection, trial_id, worker_id, lease_s)
         if token is None:
             return None
+        if token == FIRST:
+            # a trial that was planned and begins now: Optuna knows no start of it yet
+            database.optuna_storage.within(connection).set_trial_state_values(trial_id, TrialState.RUNNING)
         _set_state(connection, "RUNNING", trials.c.trial_id == trial_id)
         return Taken(token, _count_attempt(connection, trial_id, host, device))
 
@@ -115,8 +120,9 @@ def abandoned(database: Database, study_id: int) -> list[Abandoned]:
     running = trials.c.state == "RUNNING"
     no_lease = and_(running, hpo_lease.c.trial_id.is_(None), func.coalesce(being_asked, literal(False)).is_(False))
     expired = and_(trials.c.state.in_(_OPEN), hpo_lease.c.expires <= epoch_now())
+    attempts = func.coalesce(hpo_trial.c.attempts, 0)
     query = (
-        select(trials.c.trial_id, trials.c.number, func.coalesce(hpo_trial.c.attempts, 0), hpo_trial.c.config)
+        select(trials.c.trial_id, trials.c.number, attempts, hpo_trial.c.config, hpo_trial.c.confirms)
         .select_from(trials)
         .outerjoin(hpo_lease, hpo_lease.c.trial_id == trials.c.trial_id)
         .outerjoin(hpo_trial, hpo_trial.c.trial_id == trials.c.trial_id)
@@ -156,7 +162,7 @@ def _is_in(trial_id: int, states: tuple[str, ...]) -> ColumnElement[bool]:
 
 def _first_lease(connection: Connection, trial_id: int, worker_id: str, lease_s: float) -> int | None:
     columns = ["trial_id", "worker_id", "token", "expires"]
-    row = select(literal(trial_id), literal(worker_id), literal(1), epoch_now() + lease_s).where(
+    row = select(literal(trial_id), literal(worker_id), literal(FIRST), epoch_now() + lease_s).where(
         _is_in(trial_id, ("RUNNING",))
     )
     added = insert_for(connection, hpo_lease).from_select(columns, row)

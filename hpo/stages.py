@@ -1,0 +1,88 @@
+"""What a study still has to do: its search, then new seeds for its likely best configs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.config.execution import StopConfig
+from hpo.ranking import candidates
+from hpo.records import Outcome
+from hpo.results import confirmations, queries, store
+from hpo.results.database import Database
+from hpo.results.rows import StudyRow
+
+SEEDS = 2**31  # training.seed is below
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Of one study; all that it knows is in the database, so any worker goes on where another one ended."""
+
+    database: Database
+    study_id: int
+    name: str
+
+    def trials_left(self) -> int:
+        """How many trials of the search are still to be asked for: by now, as somebody may have raised their number."""
+        return _stop(self._row()).trials - queries.count_trials(self.database, self.study_id).begun
+
+    def is_confirmation_due(self) -> bool:
+        """Whether the search is over and the configs that are to be confirmed were not chosen yet."""
+        row = self._row()
+        return row.candidates is None and _stop(row).confirm > 0 and self._is_searched(row)
+
+    def is_done(self) -> bool:
+        """Whether as many trials have ended as the study asks for by now, and those that confirm the best of them."""
+        row = self._row()
+        confirmations = queries.count_confirmations(self.database, self.study_id)
+        is_planned = row.candidates is not None or _stop(row).confirm == 0
+        return is_planned and confirmations.begun == confirmations.ended and self._is_searched(row)
+
+    def plan_confirmation(self) -> None:
+        """Chooses the candidates by what is expected of them now, and adds the trainings that are missing.
+
+        Only for who holds the ask lock: then it is done once.
+        """
+        row = self._row()
+        chosen = candidates(self._expected(), row.direction, _stop(row).confirm)
+        store.plan_confirmation(self.database, self.study_id, chosen, list(self._missing(chosen, _stop(row))))
+
+    def record_confirmed(self) -> None:
+        """Keeps what the new seeds gave, once all of them have ended."""
+        store.record_confirmed(self.database, self.study_id, confirmations.confirmed(self.database, self._row()))
+
+    def _expected(self) -> dict[int, float]:
+        """The posterior mean of every trial that was trained to its end, its value where no surrogate was asked."""
+        rows = queries.study_trials(self.database, self.name)
+        known = {row.number: row.value if row.posterior_mean is None else row.posterior_mean for row in rows}
+        ended = (row.number for row in rows if row.outcome == Outcome.OK and row.confirms is None)
+        return {number: value for number in ended if (value := known[number]) is not None}
+
+    def _missing(self, chosen: tuple[int, ...], stop: StopConfig) -> Iterator[store.Repeat]:
+        """Seed by seed, so that an early look compares candidates by the same ones."""
+        planned = confirmations.planned_seeds(self.database, self.study_id)
+        configs = {number: queries.trial(self.database, self.name, number).config or {} for number in chosen}
+        for k in range(1, stop.confirm_seeds + 1):
+            for number, config in configs.items():
+                seed = (config["training"]["seed"] + k) % SEEDS
+                if (number, seed) not in planned:
+                    yield store.Repeat(number, seed, _with_seed(config, seed))
+
+    def _is_searched(self, row: StudyRow) -> bool:
+        return queries.count_trials(self.database, self.study_id).ended >= _stop(row).trials
+
+    def _row(self) -> StudyRow:
+        return queries.study(self.database, self.name)
+
+
+def _with_seed(config: dict[str, Any], seed: int) -> dict[str, Any]:
+    changed = copy.deepcopy(config)
+    changed["training"]["seed"] = seed
+    return changed
+
+
+def _stop(row: StudyRow) -> StopConfig:
+    return StopConfig(**row.config["stop"])

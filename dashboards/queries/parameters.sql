@@ -7,7 +7,7 @@ WITH observed AS (
             + (count(*) OVER (PARTITION BY t.study_id, p.param_name, t.value) - 1) / 2.0 AS y
     FROM hpo_trials AS t
     JOIN trial_params AS p ON p.trial_id = t.trial_id
-    WHERE t.study = coalesce(:study, t.study) AND t.state = 'COMPLETE' AND t.value IS NOT NULL
+    WHERE t.study = coalesce(:study, t.study) AND t.state = 'COMPLETE' AND t.value IS NOT NULL AND t.confirms IS NULL
         AND p.distribution_json NOT LIKE '%"CategoricalDistribution"%'
 ),
 moments AS (

@@ -22,7 +22,7 @@ MAX_NAME = 200  # of a study
 
 @click.command(epilog=examples("hpo export quickstart -o best.yaml", "hpo export quickstart --trial 7 | less"))
 @click.argument("study")
-@click.option("--trial", type=TrialNumber(), metavar="N", help="Which trial.  [default: the likely best]")
+@click.option("--trial", type=TrialNumber(), metavar="N", help="Which trial.  [default: rank 1 of hpo best]")
 @click.option("-o", "--output", default="-", show_default=True, metavar="FILE", help="Where to; - is standard output.")
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
 @storage_option
@@ -57,6 +57,8 @@ def as_yaml(found: TrialDetail) -> str:
     row, suffix = found.trial, f"-trial-{found.trial.number}"
     config = TrialConfig.from_dict(found.config or {}).to_dict()
     outcome = f"{row.outcome or row.state.lower()}, {text.estimate(row.value, row.sem)}"
+    if row.confirmed_seeds:
+        outcome += f"; confirmed, {text.estimate(row.confirmed_mean, row.confirmed_sem)} over new seeds"
     comment = f"# Trial {row.number} of the study {text.printable(row.study)}: {outcome}; written by hpo export.\n"
     return comment + to_yaml({"name": row.study[: MAX_NAME - len(suffix)] + suffix, **config})
 

@@ -65,6 +65,7 @@ def _run(config: StudyConfig, database: Database, url: str, slots: list[SlotPlan
     study, watch = create_or_resume(config, database), Watch(database, config)
     if study.is_done():
         ended = f"all its {config.stop.trials} trials have ended"
+        ended += ", and those that confirm the best" * bool(config.stop.confirm)
         click.echo(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
         return print_summary(watch.look(), database, url, as_json)
     executor = LocalExecutor(config.name, url, slots, study.folder(home()) / "logs")
@@ -88,11 +89,16 @@ def _write_notes(study: Study) -> None:
         click.echo(f"the dashboard's notes were not written, hpo dashboard will: {error}", err=True)
 
 
+def _confirmation(config: StudyConfig) -> str:
+    confirm, seeds = config.stop.confirm, config.stop.confirm_seeds
+    return f", then the {confirm} likely best with {seeds} new seeds" if confirm else ""
+
+
 def _opening(study: Study, slots: list[SlotPlan]) -> str:
     names = [slot.device for slot in slots]
     where = ", ".join(
         f"{names.count(name)} x {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names)
     )
     threads = f"{slots[0].threads} thread{'s' if slots[0].threads > 1 else ''} a worker"
-    budget = f"{study.config.stop.trials} trials"
+    budget = f"{study.config.stop.trials} trials{_confirmation(study.config)}"
     return f"study {study.name}: {budget} on {where} ({threads}), results in {study.database.url_masked}"

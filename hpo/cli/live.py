@@ -98,6 +98,9 @@ def render(now: Progress) -> RenderableType:
     head = _grid(columns=4, bar=1)
     ended = ProgressBar(total=now.total, completed=len(now.ended))
     head.add_row(Text(now.study, style="bold"), ended, Text(f"{len(now.ended)}/{now.total} trials"), Text(counts(now)))
+    if now.to_confirm:
+        again = ProgressBar(total=now.to_confirm, completed=len(now.confirmations))
+        head.add_row(Text("the best again"), again, Text(f"{len(now.confirmations)}/{now.to_confirm} new seeds"))
     return Group(head, Text(_found(now)), Text(_time(now), style="dim"), _running(now))
 
 
@@ -119,7 +122,7 @@ def _found(now: Progress) -> str:
 
 def _time(now: Progress) -> str:
     elapsed = f"{text.duration(now.elapsed_s)} elapsed"
-    if len(now.ended) >= now.total:
+    if now.left == 0:
         return elapsed
     left = now.seconds_left
     forecast = f"about {text.duration(left)} left" if left is not None else "time left not known yet"
@@ -130,7 +133,7 @@ def _running(now: Progress) -> Table:
     table = _grid(columns=5, bar=2)
     for trial in now.running:
         table.add_row(
-            Text(f"trial {trial.number}"),
+            Text(trial.name),
             Text(trial.where),
             ProgressBar(total=trial.meta_iterations, completed=trial.meta_iteration),
             Text(f"{trial.meta_iteration}/{trial.meta_iterations}"),

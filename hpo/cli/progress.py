@@ -21,6 +21,12 @@ class RunningTrial:
     meta_iteration: int
     meta_iterations: int
     objective: Estimate | None = None
+    confirms: int | None = None
+
+    @property
+    def name(self) -> str:
+        """``trial 7``, or ``trial 24 (again 7)`` where it repeats that one with another seed."""
+        return named(self.number, self.confirms)
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,25 @@ class EndedTrial:
     objective: Estimate | None = None
     seconds: float = 0.0
     reason: str | None = None
+    confirms: int | None = None  # number of the trial that it repeats with another seed
+
+    @property
+    def name(self) -> str:
+        """As of a running one."""
+        return named(self.number, self.confirms)
+
+
+def named(number: int, confirms: int | None) -> str:
+    """A trial as lines and tables call it."""
+    return f"trial {number}" if confirms is None else f"trial {number} (again {confirms})"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One look at a study; ``ended`` in the order in which they ended, ``elapsed_s`` since the launch."""
+    """One look at a study; ``ended`` in the order in which they ended, ``elapsed_s`` since the launch.
+
+    ``total`` and ``ended`` are the search's; ``to_confirm`` trainings with new seeds follow, as far as is known now.
+    """
 
     study: str
     status: str
@@ -45,6 +65,13 @@ class Progress:
     ended: tuple[EndedTrial, ...] = ()
     running: tuple[RunningTrial, ...] = ()
     elapsed_s: float = 0.0
+    to_confirm: int = 0
+    confirmations: tuple[EndedTrial, ...] = ()
+
+    @property
+    def left(self) -> int:
+        """Trainings that have not ended."""
+        return max(0, self.total - len(self.ended)) + max(0, self.to_confirm - len(self.confirmations))
 
     @property
     def pruned(self) -> int:
@@ -68,7 +95,7 @@ class Progress:
         if len(seconds) < MIN_ENDED_FOR_FORECAST or not self.running:
             return None
         begun = sum(trial.meta_iteration / max(1, trial.meta_iterations) for trial in self.running)
-        trials_left = max(0.0, self.total - len(self.ended) - begun)
+        trials_left = max(0.0, self.left - begun)
         return trials_left * sum(seconds) / len(seconds) / len(self.running)
 
 
@@ -87,9 +114,13 @@ def new_lines(before: Progress | None, now: Progress) -> list[str]:
     """One line for each trial that has ended since ``before``; what had ended before the first look is summed up."""
     if before is None:
         return _opening(now)
-    known = {trial.number for trial in before.ended}
-    fresh = [index for index, trial in enumerate(now.ended) if trial.number not in known]
-    return [_ended_line(now, index) for index in fresh]
+    lines = [_ended_line(now, index) for index in _fresh(before.ended, now.ended)]
+    return lines + [_confirmation_line(now, index) for index in _fresh(before.confirmations, now.confirmations)]
+
+
+def _fresh(before: tuple[EndedTrial, ...], now: tuple[EndedTrial, ...]) -> list[int]:
+    known = {trial.number for trial in before}
+    return [index for index, trial in enumerate(now) if trial.number not in known]
 
 
 def _opening(now: Progress) -> list[str]:
@@ -100,12 +131,19 @@ def _opening(now: Progress) -> list[str]:
 
 def _ended_line(now: Progress, index: int) -> str:
     trial, width = now.ended[index], len(str(now.total))
-    found = (
-        text.of(trial.objective) if trial.objective is not None else text.one_line(trial.reason or "no reason given")
-    )
     best = best_of(now.ended[: index + 1], now.direction)
-    line = f"[{index + 1:>{width}}/{now.total}] trial {trial.number} {trial.outcome} {found}"
+    line = f"[{index + 1:>{width}}/{now.total}] {_told(trial)}"
     return f"{line}{_best_so_far(best)} {text.duration(trial.seconds)}"
+
+
+def _confirmation_line(now: Progress, index: int) -> str:
+    trial, width = now.confirmations[index], len(str(now.to_confirm))
+    return f"[new seed {index + 1:>{width}}/{now.to_confirm}] {_told(trial)} {text.duration(trial.seconds)}"
+
+
+def _told(trial: EndedTrial) -> str:
+    reason = text.one_line(trial.reason or "no reason given")
+    return f"{trial.name} {trial.outcome} {text.of(trial.objective) if trial.objective is not None else reason}"
 
 
 def _best_so_far(best: EndedTrial | None) -> str:
@@ -115,8 +153,7 @@ def _best_so_far(best: EndedTrial | None) -> str:
 def standing(now: Progress) -> str:
     """One line for a log that has been silent for long."""
     trials = ", ".join(
-        f"trial {trial.number} at {trial.meta_iteration}/{trial.meta_iterations} on {trial.where}"
-        for trial in now.running
+        f"{trial.name} at {trial.meta_iteration}/{trial.meta_iterations} on {trial.where}" for trial in now.running
     )
     width = len(str(now.total))
     return f"[{len(now.ended):>{width}}/{now.total}] after {text.duration(now.elapsed_s)}: {trials or 'no trial runs'}"

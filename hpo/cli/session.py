@@ -63,7 +63,7 @@ class Session:
         return self._watch.look()
 
     def _notice_the_end(self, now: Progress) -> None:
-        if len(now.ended) < now.total:
+        if now.left > 0:
             self._all_ended_s = None
         elif self._all_ended_s is None:
             self._all_ended_s = time.monotonic()

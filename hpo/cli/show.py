@@ -66,6 +66,8 @@ def _facts(row: TrialRow) -> str:
         "reason": _reason(row.reason),
         "objective": text.estimate(row.value, row.sem) if row.value is not None else None,
         "expected": text.interval(row.posterior_mean, row.posterior_sd) if row.posterior_mean is not None else None,
+        "confirmed": _confirmed(row),
+        "confirms": f"trial {row.confirms}, with seed {row.seed}" if row.confirms is not None else None,
         "parameters": text.params(row.parameters),
         "meta-iterations": str(row.meta_iterations) if row.meta_iterations is not None else None,
         "time": text.duration(row.seconds) if row.seconds is not None else None,
@@ -79,6 +81,12 @@ def _facts(row: TrialRow) -> str:
     }
     shown = [f"  {name:<15}  {text.printable(value)}" for name, value in facts.items() if value]
     return "\n".join([f"trial {row.number} of {text.printable(row.study)}", *shown])
+
+
+def _confirmed(row: TrialRow) -> str | None:
+    if row.confirmed_seeds is None:
+        return None
+    return text.of_new_seeds(row.confirmed_mean, row.confirmed_sem, row.confirmed_seeds, row.confirmed_failed or 0)
 
 
 def _state(row: TrialRow) -> str:

@@ -28,7 +28,7 @@ _STUDIES = (
     Column("created (UTC)", lambda row: moment(row["created_at"])),
 )
 _RUNNING = (
-    Column("trial", lambda row: str(row.number), right=True),
+    Column("trial", lambda row: str(row.number) if row.confirms is None else f"{row.number} (again {row.confirms})"),
     Column("meta-iteration", lambda row: str(row.meta_iteration or 0), right=True),
     Column("objective", lambda row: text.estimate(row.value, row.sem)),
     Column("host", lambda row: row.host or "-"),
@@ -92,6 +92,7 @@ def as_text(found: StudyProgress, workers: Sequence[WorkerRow]) -> str:
         f"({counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed), {held} running{let_go}",
         f"  {study.direction}s {study.metric}; {_best(found)}",
     ]
+    lines += [f"  {line}" for line in _confirming(found)]
     if found.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{count} {outcome}" for outcome, count in found.outcomes.items()))
     if found.trials_per_hour is not None and study.status == "running":
@@ -114,11 +115,22 @@ def _best(found: StudyProgress) -> str:
     if best is None:
         return "no trial was trained to its end yet"
     parameters = text.printable(text.params(best.parameters))
-    return f"best {text.estimate(best.value, best.sem)}, trial {best.number}: {parameters}"
+    objective = text.estimate(best.value, best.sem)
+    if best.confirmed_seeds:
+        objective = f"{text.estimate(best.confirmed_mean, best.confirmed_sem)} over {best.confirmed_seeds} new seeds"
+    return f"best {objective}, trial {best.number}: {parameters}"
+
+
+def _confirming(found: StudyProgress) -> list[str]:
+    counts, chosen = found.confirmations, found.study.candidates or []
+    if not counts.begun:
+        return []
+    names = ", ".join(map(str, chosen))
+    return [f"the likely best again, trials {names}: {counts.ended} of {counts.begun} trainings with new seeds ended"]
 
 
 def _forecast(found: StudyProgress) -> str:
-    left = total(found) - found.counts.ended
+    left = total(found) - found.counts.ended + found.confirmations.begun - found.confirmations.ended
     if left <= 0 or not found.trials_per_hour or not found.workers:
         return ""
     return f", about {text.duration(3600 * left / found.trials_per_hour)} left"

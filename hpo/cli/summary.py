@@ -11,30 +11,31 @@ from hpo.cli import text
 from hpo.cli.options import storage_url
 from hpo.cli.output import to_json
 from hpo.cli.progress import EndedTrial, Progress, most_frequent_failure
+from hpo.report.verdicts import Verdicts
 from hpo.results import queries
 from hpo.results.engine import Database
-from hpo.results.rows import BestRow, StudyRow
+from hpo.results.rows import BestRow
 
 EVERY_TRIAL_FAILED = 1  # exit code
-_ALL = 2**31 - 1  # ranks
 
 
 def print_summary(last: Progress, database: Database, url: str, as_json: bool) -> int:
     """Prints the study's result on standard output; the exit code, which is 1 where no trial gave a result."""
-    found = queries.best(database, last.study, 1)
-    likely = found[0] if found else None
+    ranked = queries.best(database, last.study, 1)
+    found = Verdicts.of(database, queries.study(database, last.study))
+    best = ranked[0] if ranked else None
     if as_json:
-        click.echo(to_json(record(last, likely)))
+        click.echo(to_json(record(last, best, found)))
     else:
-        click.echo("\n".join([_headline(last), *_result(last, likely, database, url)]))
+        click.echo("\n".join([_headline(last), *_result(last, best, found, database, url)]))
     if last.failed and len(last.failed) == len(last.ended):
         click.echo(f"error: every trial failed; most often: {most_frequent_failure(last)}", err=True)
         return EVERY_TRIAL_FAILED
     return 0
 
 
-def record(last: Progress, likely: BestRow | None) -> dict[str, Any]:
-    """For programs; ``best`` is the likely best, ``luckiest`` the best single observation."""
+def record(last: Progress, best: BestRow | None, found: Verdicts) -> dict[str, Any]:
+    """For programs; ``best`` is the confirmed best where there is one, else the likely best."""
     return {
         "study": last.study,
         "status": last.status,
@@ -46,13 +47,19 @@ def record(last: Progress, likely: BestRow | None) -> dict[str, Any]:
             "failed": len(last.failed),
         },
         "elapsed_seconds": round(last.elapsed_s, 3),
-        "best": best_record(likely) if likely is not None else None,
+        "best": best_record(best, found) if best is not None else None,
         "luckiest": _luckiest_record(last.best),
+        "likely_best": best_record(found.likely, found) if found.likely is not None else None,
+        "confirmations": {"planned": last.to_confirm, "ended": len(last.confirmations)},
     }
 
 
-def best_record(row: BestRow) -> dict[str, Any]:
-    """The columns of the view hpo_best_configs that mean something outside of the database."""
+def best_record(row: BestRow, found: Verdicts) -> dict[str, Any]:
+    """The columns of the view hpo_best_configs that mean something outside of the database, and what is said of it.
+
+    ``behind_mean``: by how much it is worse than the confirmed best, over ``behind_seeds`` seeds that both have.
+    """
+    behind = next((one.behind for one in found.confirmed if one.number == row.number), None)
     return {
         "rank": row.rank,
         "number": row.number,
@@ -62,7 +69,20 @@ def best_record(row: BestRow) -> dict[str, Any]:
         "parameters": row.parameters,
         "seconds": row.seconds,
         "posterior_sd": row.posterior_sd,
+        "confirmed_mean": row.confirmed_mean,
+        "confirmed_sem": row.confirmed_sem,
+        "confirmed_seeds": row.confirmed_seeds,
+        "confirmed_failed": row.confirmed_failed,
+        "behind_mean": behind.difference.mean if behind is not None else None,
+        "behind_sem": behind.difference.sem if behind is not None and behind.seeds > 1 else None,
+        "behind_seeds": behind.seeds if behind is not None else None,
+        "is_luckiest": _is(row, found.luckiest),
+        "is_likely_best": _is(row, found.likely),
     }
+
+
+def _is(row: BestRow, other: BestRow | None) -> bool:
+    return other is not None and row.number == other.number
 
 
 def _luckiest_record(trial: EndedTrial | None) -> dict[str, Any] | None:
@@ -74,44 +94,40 @@ def _luckiest_record(trial: EndedTrial | None) -> dict[str, Any] | None:
 def _headline(last: Progress) -> str:
     trials = f"{len(last.ended)} of {last.total} trials ended: {last.pruned} pruned, {len(last.failed)} failed"
     took = f"; {text.duration(last.elapsed_s)}" if last.elapsed_s >= 1 else ""  # less: it was done before
-    return f"study {text.printable(last.study)} is {last.status}; {trials}{took}"
+    return f"study {text.printable(last.study)} is {last.status}; {trials}{_confirming(last)}{took}"
 
 
-def _result(last: Progress, likely: BestRow | None, database: Database, url: str) -> list[str]:
-    if likely is None:
+def _confirming(last: Progress) -> str:
+    if not last.to_confirm:
+        return ""
+    return f"; {len(last.confirmations)} of {last.to_confirm} trainings with new seeds ended"
+
+
+def _result(last: Progress, best: BestRow | None, found: Verdicts, database: Database, url: str) -> list[str]:
+    if best is None:
         return ["no trial was trained to its end"]
-    lines = ["", f"best config: trial {likely.number}, {text.estimate(likely.value, likely.sem)}{_expected(likely)}"]
-    width = max((len(name) for name in likely.parameters), default=0)
-    lines += [f"  {name:<{width}}  {text.scalar(value)}" for name, value in likely.parameters.items()]
-    if (lucky := luckier(database, queries.study(database, last.study))) is not None:
-        observed = text.estimate(lucky.value, lucky.sem)
-        lines.append(
-            f"the best single observation, {observed}, is trial {lucky.number}'s{expected_of(lucky, last.direction)}"
-        )
-    return [*lines, "", *_going_on(last, database, url)]
+    lines = ["", f"best config: trial {best.number}, {_why(best)}"]
+    width = max((len(name) for name in best.parameters), default=0)
+    lines += [f"  {name:<{width}}  {text.scalar(value)}" for name, value in best.parameters.items()]
+    return [*lines, "", *verdict_lines(found), "", *_going_on(last, database, url)]
 
 
-def luckier(database: Database, study: StudyRow) -> BestRow | None:
-    """The trial with the best observation, where that is not the likely best."""
-    measured = [row for row in queries.best(database, study.name, _ALL) if row.value is not None]
-    sign = 1.0 if study.direction == "minimize" else -1.0
-    found = min(measured, key=lambda row: sign * (row.value or 0.0), default=None)
-    return found if found is not None and found.rank > 1 else None
+def _why(best: BestRow) -> str:
+    """By what it is ranked first."""
+    if best.confirmed_seeds is not None:
+        made = text.of_new_seeds(best.confirmed_mean, best.confirmed_sem, best.confirmed_seeds, 0)
+        return f"{made} (confirmed)" if best.confirmed_seeds else "which failed with every new seed, as all candidates"
+    observed = text.estimate(best.value, best.sem)
+    if best.posterior_mean is None:
+        return observed
+    return f"{observed} (expected {text.interval(best.posterior_mean, best.posterior_sd)})"
 
 
-def expected_of(lucky: BestRow, direction: str) -> str:
-    """What the surrogate makes of that observation, where it was asked; goes on a sentence."""
-    if lucky.posterior_mean is None or lucky.value is None:
-        return ""
-    expected = text.estimate(lucky.posterior_mean, lucky.sem).partition(" ")[0]  # as many decimals as the observation
-    is_worse = (lucky.posterior_mean > lucky.value) == (direction == "minimize")
-    return f"; the surrogate expects {expected} of it" + ": trials near it did worse" * is_worse
-
-
-def _expected(row: BestRow) -> str:
-    if row.posterior_mean is None:
-        return ""
-    return f" (expected {text.interval(row.posterior_mean, row.posterior_sd)})"
+def verdict_lines(found: Verdicts) -> list[str]:
+    """Luckiest, likely best and confirmed, one under the other."""
+    said = found.sentences()
+    width = max(map(len, said), default=0)
+    return [f"{name:<{width}}  {sentence}" for name, sentence in said.items()]
 
 
 def _going_on(last: Progress, database: Database, url: str) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.report.text import duration, estimate, interval, memory, of
+from hpo.report.text import duration, estimate, interval, memory, of, of_new_seeds
 
 __all__ = [
     "duration",
@@ -15,6 +15,7 @@ __all__ = [
     "memory",
     "number",
     "of",
+    "of_new_seeds",
     "one_line",
     "params",
     "printable",

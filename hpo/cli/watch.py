@@ -10,7 +10,7 @@ from hpo.config import StudyConfig
 from hpo.records import Estimate, Outcome
 from hpo.results import queries
 from hpo.results.engine import Database
-from hpo.results.rows import RunningRow, TrialRow
+from hpo.results.rows import RunningRow, StudyProgress, TrialRow
 
 
 class Watch:
@@ -21,13 +21,16 @@ class Watch:
         self._config = config
         self._begun_s = time.monotonic()
         self._ended: tuple[EndedTrial, ...] = ()
+        self._confirmations: tuple[EndedTrial, ...] = ()
         self._meta_iterations: dict[int, int] = {}
 
     def look(self) -> Progress:
         """The study as it stands; raises StudyNotFound where somebody has deleted it."""
         found = queries.progress(self._database, self._config.name)
-        if found.counts.ended != len(self._ended):
-            self._ended = ended_trials(self._database, self._config.name)
+        if found.counts.ended + found.confirmations.ended != len(self._ended) + len(self._confirmations):
+            ended = ended_trials(self._database, self._config.name)
+            self._ended = tuple(trial for trial in ended if trial.confirms is None)
+            self._confirmations = tuple(trial for trial in ended if trial.confirms is not None)
         return Progress(
             study=self._config.name,
             status=found.study.status,
@@ -36,7 +39,15 @@ class Watch:
             ended=self._ended,
             running=tuple(self._running(row) for row in found.running if row.worker_id is not None),
             elapsed_s=time.monotonic() - self._begun_s,
+            to_confirm=self._to_confirm(found),
+            confirmations=self._confirmations,
         )
+
+    def _to_confirm(self, found: StudyProgress) -> int:
+        """As many as are planned; before that as many as there will be where enough trials are trained to their end."""
+        if found.study.candidates is not None:
+            return found.confirmations.begun
+        return max(found.confirmations.begun, self._config.stop.confirm * self._config.stop.confirm_seeds)
 
     def _running(self, row: RunningRow) -> RunningTrial:
         local = row.host in (None, socket.gethostname())
@@ -46,6 +57,7 @@ class Watch:
             meta_iteration=row.meta_iteration or 0,
             meta_iterations=self._total(row.number),
             objective=_estimate(row.value, row.sem),
+            confirms=row.confirms,
         )
 
     def _total(self, number: int) -> int:
@@ -72,6 +84,7 @@ def _ended(row: TrialRow) -> EndedTrial:
         objective=_estimate(row.value, row.sem),
         seconds=row.seconds or 0.0,
         reason=row.reason,
+        confirms=row.confirms,
     )
 
 

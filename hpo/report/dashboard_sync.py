@@ -17,6 +17,7 @@ from hpo.records import Estimate
 from hpo.report import attributes, notes
 from hpo.report.curves import RankedCurve
 from hpo.report.study_figure import SHOWN_TRIALS, study_figure
+from hpo.report.verdicts import Verdicts
 from hpo.results import queries
 from hpo.results.database import Database
 from hpo.results.rows import BestRow, StudyRow, TrialDetail
@@ -82,7 +83,7 @@ class StudyPages:
         present = self._storage.get_study_system_attrs(self._study_id)
         before: Mapping[str, str] = present.get(_WRITTEN, {})
         now = dict(before)
-        note = notes.study_note(row)
+        note = notes.study_note(row, Verdicts.of(self._database, row).sentences())
         edited = (shown := attributes.read_note(present)) and _digest(shown) != before.get("note")
         if not edited and shown != note:
             self._write(attributes.note(note, present))

@@ -22,7 +22,7 @@ _HOW_TO_READ = """\
 the inner loop has adapted the network to the support examples. ± is one standard error over tasks: two trials closer \
 than about two of them are not told apart.
 * *Best Trial* on the study's page has the best single value, which may be luck; `hpo best` and the adaptation figure \
-rank by the surrogate's posterior mean where it is known.
+rank confirmed configs first, by the mean over new seeds, then by the surrogate's posterior mean where it is known.
 * A pruned trial was ended early because its intermediate values fell behind; a failed one says why in its note. Both \
 tell the sampler where not to look."""
 
@@ -73,6 +73,8 @@ def _facts(detail: TrialDetail, metric: str) -> Iterator[tuple[str, str]]:
         yield "reason", escape(reason)
     if trial.value is not None:
         yield escape(metric), f"**{text.estimate(trial.value, trial.sem)}**"
+    if trial.confirms is not None:
+        yield "confirms", f"trial {trial.confirms}, with seed {trial.seed}"
     if trial.seconds is not None:
         iterations = "" if trial.meta_iterations is None else f" for {trial.meta_iterations} meta-iterations"
         yield "time", text.duration(trial.seconds) + iterations
@@ -120,12 +122,17 @@ def _flow(pair: Mapping[str, Any]) -> str:
     return written.strip()[1:-1]
 
 
-def study_note(row: StudyRow) -> str:
-    """What is tuned, for what objective, how, and how to read the pages."""
+def study_note(row: StudyRow, verdicts: Mapping[str, str]) -> str:
+    """What is tuned, for what objective, how, which config is best, and how to read the pages.
+
+    ``verdicts``: hpo.report.verdicts.Verdicts.sentences.
+    """
+    best = [f"## Best\n\n{table(['best by', ''], [[name, escape(said)] for name, said in verdicts.items()])}"]
     return "\n\n".join(
         [
             f"# {escape(row.name)}",
             table(["objective", _objective(row)], _study_facts(row.config)),
+            *(best if verdicts else []),
             f"## Searched\n\n{_search_table(_section(row.config, 'search'))}",
             f"## How to read it\n\n{_HOW_TO_READ}",
         ]
@@ -144,10 +151,10 @@ def _study_facts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{code(str(tasks.get('kind')))}: {escape(options)}"
     yield "learner", _kind(config, "learner")
     yield "sampler, pruner", f"{_kind(config, 'sampler')}, {_kind(config, 'pruner')}"
-    yield (
-        "trials",
-        f"{_section(config, 'stop').get('trials')} of {training.get('meta_iterations')} meta-iterations each",
-    )
+    stop = _section(config, "stop")
+    yield "trials", f"{stop.get('trials')} of {training.get('meta_iterations')} meta-iterations each"
+    if stop.get("confirm"):
+        yield "confirmation", f"of the {stop['confirm']} likely best, with {stop.get('confirm_seeds')} new seeds each"
 
 
 def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

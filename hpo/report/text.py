@@ -27,6 +27,14 @@ def interval(mean: float | None, deviation: float | None) -> str:
     return f"{mean:.{decimals}f} [{mean - half:.{decimals}f}, {mean + half:.{decimals}f}]"
 
 
+def of_new_seeds(mean: float | None, sem: float | None, seeds: int, failed: int) -> str:
+    """``0.812 ± 0.012 over 3 new seeds``: of a config that was confirmed."""
+    if mean is None:
+        return f"failed with all {failed} new seeds"
+    counted = f"{estimate(mean, sem)} over {seeds} new seed{'s' if seeds > 1 else ''}"
+    return f"{counted}, failed with {failed}" if failed else counted
+
+
 def _decimals(deviation: float) -> int:
     return 4 if deviation == 0 else min(6, max(0, 1 - math.floor(math.log10(deviation))))
 

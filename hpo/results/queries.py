@@ -45,6 +45,8 @@ __all__ = [
     "count_confirmations",
     "count_trials",
     "find_study",
+    "likely_best",
+    "luckiest",
     "progress",
     "running_studies",
     "study",
@@ -148,6 +150,16 @@ def best(database: Database, name: str, top: int = 1) -> list[BestRow]:
     return _best(database, study(database, name).study_id, top)
 
 
+def luckiest(database: Database, study: StudyRow) -> BestRow | None:
+    """The trial of the search with the best single value."""
+    return _first_by(database, study, "value")
+
+
+def likely_best(database: Database, study: StudyRow) -> BestRow | None:
+    """The trial with the best posterior mean; None where no surrogate was asked."""
+    return _first_by(database, study, "posterior_mean")
+
+
 def study_trials(database: Database, name: str) -> list[TrialRow]:
     """All trials of the study by number; raises StudyNotFound."""
     sql = "SELECT * FROM hpo_trials WHERE study_id = :study_id ORDER BY number"
@@ -176,7 +188,8 @@ def workers(database: Database) -> list[WorkerRow]:
 
 
 _RUNNING = """
-SELECT t.number, t.host, t.device, t.attempts, l.worker_id, t.started_at, c.meta_iteration, c.value, c.sem, c.seconds
+SELECT t.number, t.host, t.device, t.attempts, l.worker_id, t.confirms, t.started_at, c.meta_iteration, c.value, c.sem,
+    c.seconds
 FROM hpo_trials AS t
 LEFT JOIN hpo_lease AS l ON l.trial_id = t.trial_id
 LEFT JOIN hpo_curves AS c ON c.trial_id = t.trial_id AND c.meta_iteration = (
@@ -190,9 +203,21 @@ _BEST = """
 SELECT b.*, h.config FROM hpo_best_configs AS b LEFT JOIN hpo_trial AS h ON h.trial_id = b.trial_id
 WHERE b.study_id = :study_id AND b.rank <= :top ORDER BY b.rank"""
 
+_FIRST_BY = """
+SELECT b.*, h.config FROM hpo_best_configs AS b LEFT JOIN hpo_trial AS h ON h.trial_id = b.trial_id
+WHERE b.trial_id = (
+    SELECT c.trial_id FROM hpo_best_configs AS c WHERE c.study_id = :study_id AND c.{column} IS NOT NULL
+    ORDER BY :sign * c.{column}, c.number LIMIT 1)"""
+
 
 def _best(database: Database, study_id: int, top: int) -> list[BestRow]:
     return [BestRow(**row._mapping) for row in _read(database, _BEST, study_id=study_id, top=top)]
+
+
+def _first_by(database: Database, study: StudyRow, column: str) -> BestRow | None:
+    sign = 1.0 if study.direction == "minimize" else -1.0
+    rows = _read(database, _FIRST_BY.format(column=column), study_id=study.study_id, sign=sign)
+    return BestRow(**rows[0]._mapping) if rows else None
 
 
 def _outcomes(database: Database, study_id: int) -> dict[str, int]:

@@ -133,6 +133,10 @@ class TrialRow:
     trial_id: int
     posterior_sd: float | None
     confirms: int | None  # number of the trial that it repeats with another seed
+    confirmed_mean: float | None  # as in BestRow
+    confirmed_sem: float | None
+    confirmed_seeds: int | None
+    confirmed_failed: int | None
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,7 @@ class RunningRow:
     device: str | None
     attempts: int | None
     worker_id: str | None  # None: nobody holds a lease
+    confirms: int | None
     started_at: str | None
     meta_iteration: int | None
     value: float | None

@@ -141,21 +141,20 @@ def test_best_ranks_by_what_is_likely_and_names_the_luckiest(run: Run, study: St
     assert [line[:2] for line in lines[1:]] == [["1", "0"], ["2", "1"]]
     assert "0.800 ± 0.012" in result.stdout
     assert "0.795 [0.779, 0.811]" in result.stdout
-    assert ["*" in line for line in lines[1:]] == [False, True]
-    assert "* the best single observation, 0.790 ± 0.012 of trial 1" in result.stderr
+    assert [line.split("  ")[0] for line in result.stderr.splitlines()] == ["", "luckiest", "likely best"]
+    assert "trial 1: 0.790 ± 0.012, the best single training of the search; the surrogate" in result.stderr
+    assert "trial 0: 0.795 [0.779, 0.811], what the surrogate expects" in result.stderr
 
 
-def test_best_names_the_rank_of_a_lucky_trial_that_is_not_shown(run: Run, study: Study) -> None:
+def test_best_names_a_lucky_trial_that_is_not_shown(run: Run, study: Study) -> None:
     result = run("best", study.name, "--top", "1")
-    assert "*" not in result.stdout
-    assert result.stderr == (
-        "the best single observation, 0.790 ± 0.012, is trial 1's, rank 2; "
-        "the surrogate expects 0.810 of it: trials near it did worse\n"
-    )
+    assert len(result.stdout.splitlines()) == 2
+    assert "luckiest     trial 1: 0.790 ± 0.012" in result.stderr
+    assert "expects 0.810 of it: trials near it did worse\n" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("expected", "told"), [("0.78", "; the surrogate expects 0.780 of it\n"), ("NULL", "trial 1\n")]
+    ("expected", "told"), [("0.78", "; the surrogate expects 0.780 of it\n"), ("NULL", "training of the search\n")]
 )
 def test_best_says_no_more_of_a_lucky_trial_than_is_known(
     expected: str, told: str, run: Run, study: Study, database: Database
@@ -166,7 +165,8 @@ def test_best_says_no_more_of_a_lucky_trial_than_is_known(
         )
         connection.exec_driver_sql(sql.format(0.7, 0))
         connection.exec_driver_sql(sql.format(expected, 1))
-    assert run("best", study.name).stderr.endswith(told)
+    (lucky,) = [line for line in run("best", study.name).stderr.splitlines(keepends=True) if "luckiest" in line]
+    assert lucky.endswith(told)
 
 
 @pytest.mark.parametrize("form", ["json", "yaml", "csv"])
@@ -180,7 +180,8 @@ def test_best_for_programs_is_nothing_but_data(form: str, run: Run, study: Study
     else:
         (row,) = yaml.safe_load(result.stdout)
         assert (row["rank"], row["number"], row["value"], row["posterior_mean"]) == (1, 0, 0.8, 0.795)
-        assert row["posterior_sd"] == 0.01
+        assert (row["posterior_sd"], row["confirmed_mean"], row["behind_mean"]) == (0.01, None, None)
+        assert (row["is_luckiest"], row["is_likely_best"]) == (False, True)
 
 
 def test_show(run: Run, study: Study) -> None:

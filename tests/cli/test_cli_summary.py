@@ -42,13 +42,13 @@ def test_the_summary_names_the_likely_best_and_the_lucky_one(
     text = capsys.readouterr().out
     for part in (
         "4 of 6 trials ended: 1 pruned, 1 failed; 4 min 05 s",
-        "best config: trial 0, 0.800 ± 0.012",
-        "(expected 0.795 [0.779, 0.811])",
+        "best config: trial 0, 0.800 ± 0.012 (expected 0.795 [0.779, 0.811])",
+        "likely best  trial 0: 0.795 [0.779, 0.811]",
     ):
         assert part in text
     for part in (
         "learner.inner_lr  ",
-        "0.790 ± 0.012, is trial 1's",
+        "luckiest     trial 1: 0.790 ± 0.012",
         "hpo best 'lab [bold]'",
         "hpo train lab--bold--best.yaml",
     ):

@@ -35,7 +35,8 @@ SELECT s.study_name AS study, t.number, CAST(t.state AS TEXT) AS state, h.outcom
     strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_start) AS started_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_complete) AS completed_at,
     h.seconds, h.meta_iterations, h.peak_memory_bytes, h.gradients, h.host, h.device, h.attempts, h.seed,
-    h.checkpoint_uri, t.study_id, t.trial_id, h.posterior_sd, h.confirms
+    h.checkpoint_uri, t.study_id, t.trial_id, h.posterior_sd, h.confirms,
+    h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed
 FROM trials AS t
 JOIN studies AS s ON s.study_id = t.study_id
 LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0

@@ -49,7 +49,7 @@ def test_the_note_of_a_trial(best: TrialDetail) -> None:
 def test_the_note_of_a_study(row: StudyRow) -> None:
     tasks = {"kind": "language_id", "ways": 5, "shots": 5}
     assert (
-        notes.study_note(replace(row, config={**row.config, "tasks": tasks})) + "\n"
+        notes.study_note(replace(row, config={**row.config, "tasks": tasks}), {}) + "\n"
         == (GOLDEN / "study_note.md").read_text()
     )
 
@@ -58,7 +58,7 @@ def test_what_others_wrote_is_no_markup(database: Database, row: StudyRow) -> No
     failed = queries.trial(database, STUDY, 4)
     assert EVIL in "".join(token.content for token in _text_tokens(notes.trial_note(failed, "query_loss")))
     renamed = replace(row, name=EVIL, metric="a|`b`")
-    assert EVIL in "".join(token.content for token in _text_tokens(notes.study_note(renamed)))
+    assert EVIL in "".join(token.content for token in _text_tokens(notes.study_note(renamed, {"luckiest": EVIL})))
 
 
 def _text_tokens(markdown: str) -> list[Any]:
@@ -129,10 +129,10 @@ def test_any_config_can_be_read_back(config: dict[str, Any], marked: bool) -> No
 def test_a_study_of_an_unknown_kind_has_a_note(row: StudyRow) -> None:
     """The dashboard may run where a user's own task family cannot be imported."""
     config = {**row.config, "tasks": {"kind": "my_module:MyTasks", "shots": 5}, "search": {}}
-    note = notes.study_note(replace(row, config=config))
+    note = notes.study_note(replace(row, config=config), {})
     assert "`my_module:MyTasks`" in note
     assert "Nothing: every trial has the same config." in note
-    assert "`None`" in notes.study_note(replace(row, config={}))
+    assert "`None`" in notes.study_note(replace(row, config={}), {})
 
 
 @pytest.mark.parametrize(

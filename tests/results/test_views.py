@@ -137,6 +137,7 @@ def test_one_row_a_trial_with_everything(lab: Lab) -> None:
         "trial_id": trial_id,
         "posterior_sd": 0.03,
         "confirms": None,
+        **dict.fromkeys(("confirmed_mean", "confirmed_sem", "confirmed_seeds", "confirmed_failed")),
     }
     (curve,) = lab.rows("SELECT number, meta_iteration, value, sem, seconds FROM hpo_curves")
     assert curve == {"number": 0, "meta_iteration": 50, "value": 0.9, "sem": 0.05, "seconds": 5.0}

@@ -5,25 +5,32 @@ import json
 import math
 import pickle
 import pkgutil
+from concurrent.futures import ProcessPoolExecutor
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 import torch
 
 from hpo.child_process import thread_environment
 from hpo.config.load import load_study_config
 from hpo.sampler import evidence, surrogate
+from hpo.space import Params
 from tests.bench import peers
 from tests.bench.samplers import __main__ as bench
 from tests.bench.samplers import asks, record, report
 from tests.bench.samplers import play as play_module
+from tests.bench.samplers.ask_and_tell import AskAndTell
 from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, STARTUP_TRIALS, contender
 from tests.bench.samplers.play import Play, play
 from tests.bench.samplers.problems import problem
 from tests.bench.samplers.shapes import SHAPES
 from tests.bench.samplers.tables import Recorded, Table, _Plain, table
+
+PEERS = {"botorch": "optuna-integration", "ax": "ax-platform", "smac": "smac"}
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -124,6 +131,77 @@ def test_recorded_losses_are_read_by_place(tmp_path: Path, monkeypatch: pytest.M
     assert toy.told({"depth": 0, "kind": "y"}, np.random.default_rng(0)) == pytest.approx(0.2)
     assert toy.optimum == pytest.approx(0.1)
     assert toy.floor == pytest.approx(0.1)
+
+
+class Told:
+    """A peer that proposes one point and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Params, float | None]] = []
+
+    def tell(self, params: Params, value: float | None) -> None:
+        self.told.append((params, value))
+
+    def ask(self) -> Params:
+        return {"inner_lr": 1.0, "outer_lr": 0.01, "size": 64, "steps": 2}
+
+
+def test_a_peer_is_told_what_was_tried_and_asked_for_the_rest() -> None:
+    space, peer = problem("stability_edge").space, Told()
+    study = optuna.create_study(sampler=AskAndTell(peer, space))
+    given: Params = {"inner_lr": 5.0, "outer_lr": 0.1, "size": 128, "steps": 5}
+    for _ in range(2):
+        study.enqueue_trial(given)
+    trials = [study.ask(), study.ask()]
+    assert [play_module.asked(trial, space) for trial in trials] == [given, given]
+    assert peer.told == [], "nothing is asked for what was enqueued"
+    play_module._tell(study, trials[0], 0.5)
+    play_module._tell(study, trials[1], None)
+    proposed = study.ask()
+    assert play_module.asked(proposed, space) == peer.ask()
+    assert peer.told == [(given, 0.5), (given, None)]
+    play_module._tell_instead(study, proposed, given, 0.7)
+    play_module.asked(study.ask(), space)
+    assert peer.told[2:] == [(given, 0.7)], "the point that was not tried says nothing"
+
+
+def test_a_peer_that_proposes_nothing_valid_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = problem("stability_edge").space
+    monkeypatch.setattr(Told, "ask", lambda _: {"inner_lr": 1e9})
+    trial = optuna.create_study(sampler=AskAndTell(Told(), space)).ask()
+    with pytest.raises(ValueError, match=r"inner_lr.*FloatDistribution"):
+        play_module.asked(trial, space)
+
+
+@pytest.mark.parametrize(
+    ("name", "on"),
+    [("botorch", "ackley_mixed"), ("ax", "language_id"), ("ax", "stability_edge"), ("smac", "stability_edge")],
+)
+def test_peers_play(name: str, on: str) -> None:
+    """In a process of their own: what they import stays there."""
+    if not peers.home(PEERS[name]).exists():
+        pytest.skip(f"{PEERS[name]} is not there: python -m tests.bench.samplers downloads it")
+    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+        found = [fresh.submit(play, who, on, 1, STARTUP_TRIALS + 2) for who in (name, name, "random")]
+        first, again, random = (future.result() for future in found)
+    assert first.regret == again.regret, "it is seeded"
+    assert first.regret[:STARTUP_TRIALS] == random.regret[:STARTUP_TRIALS]
+
+
+@pytest.mark.parametrize(("name", "peer"), PEERS.items())
+def test_a_peer_that_cannot_be_had_is_left_out(
+    name: str, peer: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    bench.main(["--json", "--problems", "hartmann6", "--contenders", name, "random", "--seeds", "1"])
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["rank"]) == ["random"]
+    (missing,) = found["missing"]
+    assert missing.startswith(f"{name}: ")
+    assert peer in missing
+    with pytest.raises(SystemExit, match="nothing can be compared"):
+        bench.main(["--problems", "hartmann6", "--contenders", name])
 
 
 def test_asks_are_timed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 Every contender plays every problem (problems.py) with every seed: 60 evaluations, the first ten the same for all. The
 figures are regrets by the true worth of the best config that was evaluated, their logarithms paired with those of
 Optuna's GPSampler (``gp``), mean ranks, and CPU seconds an ask. ``ours -clip`` is ours without clipped outcomes; so for
-the other parts. The tables are downloaded once; what cannot be had is named and left out.
+the other parts. ``botorch`` is optuna-integration's BoTorchSampler, ``ax`` Ax, ``smac`` SMAC3, each without an initial
+design of its own. They and the tables are downloaded once; what cannot be had is named and left out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from tests.bench import peers
 from tests.bench.samplers import report
-from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS
+from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, available
 from tests.bench.samplers.play import Play, play
 from tests.bench.samplers.problems import NAMES, problem
 from tests.bench.samplers.shapes import SHAPES
@@ -48,12 +49,14 @@ def run(options: argparse.Namespace) -> tuple[list[Play], list[str]]:
             names.append(name)
         except peers.Missing as reason:
             missing.append(f"{name}: {reason}")
+    contenders, strangers = available(options.contenders, problem(SHAPES[0]).space)
+    missing += strangers
     seeds = range(options.seeds or (3 if options.quick else 8))
     evaluations = options.evaluations or (40 if options.quick else 60)
     with ProcessPoolExecutor(options.processes) as pool:
         work = [
             pool.submit(play, contender, name, seed, evaluations)
-            for seed, name, contender in itertools.product(seeds, names, options.contenders)
+            for seed, name, contender in itertools.product(seeds, names, contenders)
         ]
         plays = []
         for number, future in enumerate(work, 1):
@@ -67,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prints a table, or JSON."""
     options = parser().parse_args(arguments)
     plays, missing = run(options)
+    if not plays:
+        sys.exit("\n".join(("nothing can be compared", *(f"missing {line}" for line in missing))))
     found = report.results(plays) | {"missing": missing}
     print(json.dumps(found, indent=1) if options.json else report.markdown(found))
     for line in missing:

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +23,7 @@ import torch
 
 from hpo.child_process import thread_environment
 from hpo.sampler import distributions
-from tests.bench.samplers.contenders import CONTENDERS
+from tests.bench.samplers.contenders import CONTENDERS, available
 from tests.bench.samplers.play import asked
 from tests.bench.samplers.problems import problem
 
@@ -54,13 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prints a table, or JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.samplers.asks", description=__doc__.split("\n\n")[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=["ours", "gp"])
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=["ours", "gp", "botorch"])
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     options = parser.parse_args(arguments)
     os.environ |= thread_environment(1)
-    found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in options.contenders}
+    contenders, missing = available(options.contenders, problem("noisy_quadratic").space)
+    for line in missing:
+        print(f"missing {line}", file=sys.stderr)
+    found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in contenders}
     for n in options.sizes:
-        for name in options.contenders:
+        for name in contenders:
             with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
                 found[name][n] = fresh.submit(seconds, name, n).result()
     if options.json:

@@ -20,6 +20,10 @@ from hpo.sampler.acquisition import Acquisition
 from hpo.sampler.domain import Points
 from hpo.sampler.outcomes import Standardized, standardize
 from hpo.space import Space
+from tests.bench import peers
+from tests.bench.samplers.ask_and_tell import AskAndTell
+from tests.bench.samplers.ax_peer import Ax
+from tests.bench.samplers.smac_peer import Smac
 
 STARTUP_TRIALS = 10  # told to all alike, so that no sampler starts by itself
 
@@ -45,7 +49,29 @@ def _random(space: Space, seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-CONTENDERS: dict[str, Make] = {"ours": _ours, "gp": _gp, "tpe": _tpe, "random": _random}
+def _botorch(space: Space, seed: int) -> optuna.samplers.BaseSampler:
+    botorch = peers.load("optuna-integration", "optuna_integration.botorch")
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)  # at every ask
+    return botorch.BoTorchSampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+
+
+def _ax(space: Space, seed: int) -> optuna.samplers.BaseSampler:
+    return AskAndTell(Ax(space, seed), space)
+
+
+def _smac(space: Space, seed: int) -> optuna.samplers.BaseSampler:
+    return AskAndTell(Smac(space, seed), space)
+
+
+CONTENDERS: dict[str, Make] = {
+    "ours": _ours,
+    "gp": _gp,
+    "tpe": _tpe,
+    "botorch": _botorch,
+    "ax": _ax,
+    "smac": _smac,
+    "random": _random,
+}
 
 
 def _no_clip(observations: Sequence[Observation]) -> Standardized:
@@ -88,3 +114,16 @@ def contender(name: str) -> Iterator[Make]:
         for target, replacement in (ABLATIONS[part] if part else {}).items():
             stack.enter_context(mock.patch(target, replacement))
         yield CONTENDERS[who]
+
+
+def available(names: Sequence[str], space: Space) -> tuple[list[str], list[str]]:
+    """Those of ``names`` that can be had, and who is missing and why."""
+    found, missing = [], []
+    for name in names:
+        try:
+            with contender(name) as make:
+                make(space, 0)
+            found.append(name)
+        except peers.Missing as reason:
+            missing.append(f"{name}: {reason}")
+    return found, missing

@@ -29,6 +29,15 @@ MAX_GRID = 10_000  # values of an int beyond which nobody wants a list of them
 EDGE = 1e-9  # a continuous coordinate this near to 0 or 1 is a search that ended at the bound
 
 
+class OutsideSpace(ValueError):
+    """A field's value that its dimension does not have; None: there is none."""
+
+    def __init__(self, path: str, value: Any) -> None:
+        super().__init__(f"{path}: {value!r} lies outside of its dimension")
+        self.path = path
+        self.value = value
+
+
 @dataclass(frozen=True)
 class Interval:
     """The reals between two bounds as [0, 1], linear or in log; a single point is 1/2."""
@@ -185,6 +194,22 @@ class Space:
             if _holds(dimension.when, params):
                 # an active dimension without a coordinate: the middle is as good as any
                 params[dimension.name] = dimension.decode(0.5 if math.isnan(u) else u)
+        return params
+
+    def params_of(self, values: Mapping[str, Any]) -> Params:
+        """The point with these values of fields, by dotted path: those of the active dimensions, each checked.
+
+        Raises OutsideSpace.
+        """
+        params: Params = {}
+        for dimension in self.dimensions:
+            if _holds(dimension.when, params):
+                value: Any = values.get(dimension.name)
+                try:
+                    dimension.encode(value)
+                except (ValueError, TypeError):
+                    raise OutsideSpace(dimension.name, value) from None
+                params[dimension.name] = value
         return params
 
     def active(self, x: Coordinates) -> NDArray[np.bool_]:

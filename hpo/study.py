@@ -21,11 +21,12 @@ import optuna
 import hpo
 from hpo.config import InvalidConfig, StudyConfig, TrialConfig
 from hpo.config.difference import describe, differences
+from hpo.earlier_trials import in_changed_space
 from hpo.errors import LeaseLost, StudyConflict
 from hpo.records import Outcome, Report, TrialOutcome, TrialSpec
 from hpo.results import queries, store
 from hpo.results.engine import Database
-from hpo.sampler import make_sampler, suggested
+from hpo.sampler import distributions, make_sampler, suggested
 from hpo.space import Params, Space
 from hpo.stages import Stages
 
@@ -74,15 +75,12 @@ def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: D
         )
     if changes:
         with store.asking(database, study_id, f"launch-{uuid.uuid4().hex}", ASK_LOCK_S):  # no worker is to mix the two
-            store.update_study_config(database, study_id, new.meaning(), new.hash)
-            store.widen_choices(database, study_id, _choices(new))
+            params = in_changed_space(database, study_id, old, new) if old.search != new.search else {}
+            space = Space.from_search(new.search, new.fixed_values())
+            store.update_study_config(database, study_id, new.meaning(), new.hash, params, distributions(space))
             if not all(change.path.startswith("execution.") for change in changes):
                 store.reopen_search(database, study_id)
     store.set_status(database, study_id, "done" if Study(database, study_id, new).is_done() else "running")
-
-
-def _choices(config: StudyConfig) -> dict[str, list[bool | int | float | str]]:
-    return {path: dim.choices for path, dim in config.search.items() if dim.type == "categorical"}
 
 
 class Study:
@@ -185,6 +183,7 @@ class Study:
 
     def _continue(self, abandoned: store.Abandoned, worker_id: str, host: str, device: str) -> Lease | None:
         if abandoned.config is None:  # its worker died between asking and beginning
+            self.optuna_study.get_trials(deepcopy=False)  # Optuna's cache writes no trial that it has not read
             return self._begin(optuna.trial.Trial(self.optuna_study, abandoned.trial_id), worker_id, host, device)
         lease_s = self.config.execution.lease_s
         taken = store.take_over(self.database, abandoned.trial_id, worker_id, lease_s, host=host, device=device)

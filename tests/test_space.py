@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hpo.config.search import CategoricalDimension, Dimension, FloatDimension, IntDimension
-from hpo.space import MAX_GRID, Params, Space
+from hpo.space import MAX_GRID, OutsideSpace, Params, Space
 
 
 def real(low: float, high: float, **keys: Any) -> FloatDimension:
@@ -101,6 +101,26 @@ def test_decoding_inverts_encoding(data: st.DataObject) -> None:
     assert np.array_equal(~np.isnan(x), [name in params for name in space.names])
     assert np.all((x[~np.isnan(x)] >= 0) & (x[~np.isnan(x)] <= 1))
     assert close(space, space.decode(x), params)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_point_is_found_among_the_values_of_all_fields(data: st.DataObject) -> None:
+    """What is inactive there, and what is not searched, is left out."""
+    space = data.draw(spaces())
+    params, others = (space.decode(data.draw(points(space))) for _ in range(2))
+    assert space.params_of({"elsewhere": 1, **others, **params}) == params
+
+
+@pytest.mark.parametrize(("values", "path"), [({}, "cell"), ({"cell": "gru"}, "cell"), ({"cell": "rnn"}, "kind")])
+def test_a_value_that_no_dimension_has_is_named(values: Params, path: str) -> None:
+    dimensions = {
+        "cell": CategoricalDimension(type="categorical", choices=["rnn", "lstm"]),
+        "kind": IntDimension(type="int", low=1, high=2, when={"cell": ["rnn"]}),
+    }
+    with pytest.raises(OutsideSpace, match=path) as found:
+        Space.from_search(dimensions).params_of(values)
+    assert (found.value.path, found.value.value) == (path, values.get(path))
 
 
 @settings(deadline=None)

@@ -18,7 +18,10 @@ _ALWAYS_ALLOWED = ("stop", "execution")
 
 @dataclass(frozen=True)
 class Difference:
-    """``allowed``: a running study can take it, as no trial that it has becomes wrong by it."""
+    """``allowed``: a running study can take it, as no trial that it has becomes wrong by it.
+
+    Of a new dimension, where the value that its trials had lies in it: that is for who knows them to check.
+    """
 
     path: str
     old: Any
@@ -52,7 +55,7 @@ def _search_differences(old: Mapping[str, Dimension], new: Mapping[str, Dimensio
             yield from _dimension_differences(f"search.{path}", old[path], new[path])
         else:
             was, now = (side[path].model_dump(mode="json") if path in side else ABSENT for side in (old, new))
-            yield Difference(f"search.{path}", was, now, allowed=False)
+            yield Difference(f"search.{path}", was, now, allowed=path in new)
 
 
 def _dimension_differences(path: str, old: Dimension, new: Dimension) -> Iterator[Difference]:

@@ -17,6 +17,7 @@ from hpo.results.database import Database
 from hpo.results.rows import (
     BestRow,
     CurveRow,
+    RecordedTrial,
     RunningRow,
     StudyProgress,
     StudyRow,
@@ -32,6 +33,7 @@ from hpo.results.schema import Json, hpo_study, hpo_trial, studies, study_direct
 __all__ = [
     "BestRow",
     "CurveRow",
+    "RecordedTrial",
     "RunningRow",
     "StudyProgress",
     "StudyRow",
@@ -48,6 +50,7 @@ __all__ = [
     "likely_best",
     "luckiest",
     "progress",
+    "recorded_trials",
     "running_studies",
     "study",
     "study_trials",
@@ -167,6 +170,11 @@ def study_trials(database: Database, name: str) -> list[TrialRow]:
     return [TrialRow(**row._mapping) for row in rows]
 
 
+def recorded_trials(database: Database, study_id: int) -> list[RecordedTrial]:
+    """Every trial of the study by number, with its params and its config."""
+    return [RecordedTrial(**row._mapping) for row in _read(database, _RECORDED, study_id=study_id)]
+
+
 def trial(database: Database, name: str, number: int) -> TrialDetail:
     """Everything about one trial; raises StudyNotFound, and TrialNotFound with the numbers that there are."""
     study_id = study(database, name).study_id
@@ -195,6 +203,11 @@ LEFT JOIN hpo_lease AS l ON l.trial_id = t.trial_id
 LEFT JOIN hpo_curves AS c ON c.trial_id = t.trial_id AND c.meta_iteration = (
     SELECT max(i.step) FROM trial_intermediate_values AS i WHERE i.trial_id = t.trial_id)
 WHERE t.study_id = :study_id AND t.state = 'RUNNING' ORDER BY t.number"""
+
+_RECORDED = """
+SELECT t.trial_id, t.number, t.state, t.parameters, h.config
+FROM hpo_trials AS t LEFT JOIN hpo_trial AS h ON h.trial_id = t.trial_id
+WHERE t.study_id = :study_id ORDER BY t.number"""
 
 _REPORTS = """
 SELECT number, meta_iteration, value, sem, seconds FROM hpo_curves WHERE trial_id = :trial_id ORDER BY meta_iteration"""

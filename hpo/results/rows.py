@@ -140,6 +140,22 @@ class TrialRow:
 
 
 @dataclass(frozen=True)
+class RecordedTrial:
+    """What a trial was, or is to be, trained with; ``config`` is None where nobody has begun it."""
+
+    trial_id: int
+    number: int
+    state: str
+    parameters: Params
+    config: dict[str, Any] | None
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether all its fields have values."""
+        return self.config is not None or self.state not in ("RUNNING", "WAITING")
+
+
+@dataclass(frozen=True)
 class BestRow:
     """One row of the view hpo_best_configs, and the whole config that can be trained again."""
 

@@ -124,7 +124,9 @@ def test_dimensions_come_and_go() -> None:
     assert found(less) == [("search.model.hidden_size", False)]
     assert "search.model.hidden_size: was {'when'" in describe(differences(changed(), less))
     assert describe(differences(changed(), less)).endswith(", is now absent")
-    assert describe(differences(less, changed())).startswith("search.model.hidden_size: was absent, is now {")
+    (more,) = differences(less, changed())
+    assert more.allowed
+    assert describe([more]).startswith("search.model.hidden_size: was absent, is now {")
 
 
 class LeapConfig(LearnerConfig):

@@ -60,6 +60,31 @@ def test_a_study_from_launch_to_export(hpo: Hpo) -> None:
     assert len(trials(hpo)) == 5
 
 
+def test_a_changed_study_keeps_its_trials(hpo: Hpo) -> None:
+    """Wider bounds, a new choice, a new dimension: all trials are in the model, the old ones with what they had."""
+    rate = {"type": "float", "low": 0.01, "high": 0.1, "log": True}
+    cell = {"type": "categorical", "choices": ["gru", "rnn"]}
+    hpo("launch", str(hpo.replace(search={"learner.inner_lr": rate, "model.cell": cell}, stop={"trials": 4})))
+    before = [json.loads(row["parameters"]) for row in trials(hpo)]
+
+    outside = {"model.hidden_size": {"type": "int", "low": 5, "high": 6}}
+    search = {"learner.inner_lr": {**rate, "low": 0.001, "high": 0.5}, "model.cell": {**cell}}
+    search["model.cell"]["choices"] = ["lstm", "rnn", "gru"]
+    hpo("launch", str(hpo.replace(search={**search, **outside}, stop={"trials": 6})), code=2)
+    assert [json.loads(row["parameters"]) for row in trials(hpo)] == before
+
+    hidden = {"model.hidden_size": {"type": "int", "low": 2, "high": 6}}
+    hpo("launch", str(hpo.replace(search={**search, **hidden}, stop={"trials": 6})))
+    rows = trials(hpo)
+    assert [row["outcome"] for row in rows] == ["ok"] * 6
+    assert all(row["posterior_mean"] is not None for row in rows)
+    after = [json.loads(row["parameters"]) for row in rows]
+    assert after[:4] == [{**old, "model.hidden_size": 4} for old in before]
+    ranked = json.loads(hpo("best", "small", "--format", "json"))
+    assert all(row["parameters"].keys() == {*search, *hidden} for row in ranked)
+    assert "hidden_size=4" in hpo("show", "small", "0")
+
+
 def test_interrupted_and_continued(hpo: Hpo) -> None:
     config = str(hpo.write(**LONG, stop={"trials": 2}))
     launch = hpo.start("launch", config)

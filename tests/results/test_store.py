@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from sqlalchemy import event
 
@@ -15,6 +15,7 @@ from hpo.errors import StudyConflict, StudyNotFound
 from hpo.records import AdaptationCurve, CurvePoint, Estimate, Outcome, TrialOutcome
 from hpo.results import queries, store
 from hpo.results.engine import Database
+from hpo.space import Params
 from tests.results.conftest import CONFIG, Lab, ok, rung
 
 # Studies
@@ -91,13 +92,26 @@ def test_wider_choices_keep_what_was_chosen(lab: Lab) -> None:
     for choice in old:
         lab.optuna_study.enqueue_trial({"c": choice})
         lab.optuna_study.ask({"c": CategoricalDistribution(old)})
-    store.widen_choices(lab.database, lab.study_id, {"c": new, "never searched": [1]})
+    params: dict[int, Params] = {t.trial_id: t.parameters for t in queries.recorded_trials(lab.database, lab.study_id)}
+    wider = {"c": CategoricalDistribution(new), "never searched": CategoricalDistribution([1])}
+    store.update_study_config(lab.database, lab.study_id, {}, "h2", params, wider)
     study = optuna.load_study(study_name="lab", storage=lab.database.optuna_storage)
     study.ask({"c": CategoricalDistribution(new)})  # Optuna takes the wider list
     chosen = [trial.params["c"] for trial in study.trials[:3]]
     assert [(type(choice), choice) for choice in chosen] == [(str, "gru"), (int, 1), (bool, False)]
-    with pytest.raises(ValueError, match="'gru' has trials"):
-        store.widen_choices(lab.database, lab.study_id, {"c": ["lstm", 1, False]})
+
+
+def test_params_are_restated_with_the_config_or_not_at_all(lab: Lab) -> None:
+    trial_id = lab.finished(0.5)
+    wider = {"lr": FloatDistribution(1e-5, 2.0, log=True), "size": IntDistribution(1, 8)}
+    store.update_study_config(lab.database, lab.study_id, {"new": 1}, "h2", {trial_id: {"lr": 0.1, "size": 4}}, wider)
+    (trial,) = optuna.load_study(study_name="lab", storage=lab.database.optuna_storage).trials
+    assert (trial.params, trial.distributions, trial.value) == ({"lr": 0.1, "size": 4}, wider, 0.5)
+    before = lab.everything(), lab.rows("SELECT * FROM trial_params")
+    choices = {"lr": CategoricalDistribution([1, 2])}
+    with pytest.raises(ValueError, match=r"lr: 0\.1 has trials and is none of the choices \(1, 2\)"):
+        store.update_study_config(lab.database, lab.study_id, {"new": 2}, "h3", {trial_id: {"lr": 0.1}}, choices)
+    assert (lab.everything(), lab.rows("SELECT * FROM trial_params")) == before
 
 
 # Trials

@@ -5,7 +5,7 @@ from hpo.results.rows import Abandoned, Repeat, StudyStatus, Taken, TrialCounts
 from hpo.results.store.asking import asking
 from hpo.results.store.confirming import plan_confirmation, record_confirmed, reopen_search
 from hpo.results.store.leases import FIRST, abandoned, begin_trial, release, release_worker, renew, take_over
-from hpo.results.store.studies import create_study, set_status, update_study_config, widen_choices
+from hpo.results.store.studies import create_study, set_status, update_study_config
 from hpo.results.store.trials import finish, record_checkpoint, report, set_posterior
 from hpo.results.store.workers import heartbeat, remove_worker
 
@@ -36,5 +36,4 @@ __all__ = [
     "set_status",
     "take_over",
     "update_study_config",
-    "widen_choices",
 ]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from hpo.config.search import Value
 from hpo.errors import StudyConflict, StudyNotFound
 from hpo.results.clock import epoch_now
 from hpo.results.database import Database
 from hpo.results.rows import StudyStatus
-from hpo.results.schema import hpo_study, studies, trial_params, trials
+from hpo.results.schema import hpo_study, studies, trial_params
+from hpo.space import Params
 
 _METRIC_NAMES = "study:metric_names"  # the system attribute behind optuna.Study.metric_names
-_Choice = bool | int | float | str
 
 
 def create_study(
@@ -72,48 +73,66 @@ def _existing(database: Database, name: str, config_hash: str) -> int:
     return int(study_id)
 
 
-def update_study_config(database: Database, study_id: int, config: dict[str, Any], config_hash: str) -> None:
-    """Replaces the config; raises StudyNotFound."""
-    _update(database, study_id, config=config, config_hash=config_hash)
+def update_study_config(
+    database: Database,
+    study_id: int,
+    config: dict[str, Any],
+    config_hash: str,
+    params: Mapping[int, Params] | None = None,
+    distributions: Mapping[str, BaseDistribution] | None = None,
+) -> None:
+    """Replaces the config; raises StudyNotFound.
+
+    ``params``: trial_id -> its params in the new search space, whose ``distributions`` they are given: Optuna refuses a
+    second list of choices in one study, and its samplers leave out a parameter whose bounds are not those of all
+    trials. An ``optuna.Study`` that was loaded before still holds the old ones.
+    """
+    with database.transaction() as connection:
+        _update(database, connection, study_id, config=config, config_hash=config_hash)
+        _restate(connection, params or {}, distributions or {})
 
 
 def set_status(database: Database, study_id: int, status: StudyStatus | str) -> None:
     """running, paused, stopped or done; raises StudyNotFound, and ValueError for another status."""
-    _update(database, study_id, status=StudyStatus(status))
-
-
-def _update(database: Database, study_id: int, **values: Any) -> None:
     with database.transaction() as connection:
-        changed = connection.execute(update(hpo_study).where(hpo_study.c.study_id == study_id).values(**values))
-        if changed.rowcount == 0:
-            raise StudyNotFound(f"{database.url_masked}: there is no study with study_id {study_id} (was it deleted?)")
+        _update(database, connection, study_id, status=StudyStatus(status))
 
 
-def widen_choices(database: Database, study_id: int, choices: Mapping[str, Sequence[_Choice]]) -> None:
-    """Gives the recorded trials new lists of choices: Optuna refuses a second list in one study.
-
-    Optuna stores a choice as its index, so the indices move with the choices. Raises ValueError where a choice that a
-    trial has taken is missing from its new list. An ``optuna.Study`` that was loaded before still holds the old list.
-    """
-    with database.transaction() as connection:
-        for name, wider in choices.items():
-            _widen(connection, study_id, name, list(wider))
+def _update(database: Database, connection: Connection, study_id: int, **values: Any) -> None:
+    changed = connection.execute(update(hpo_study).where(hpo_study.c.study_id == study_id).values(**values))
+    if changed.rowcount == 0:
+        raise StudyNotFound(f"{database.url_masked}: there is no study with study_id {study_id} (was it deleted?)")
 
 
-def _widen(connection: Connection, study_id: int, name: str, wider: list[_Choice]) -> None:
-    of_study = trial_params.c.trial_id.in_(select(trials.c.trial_id).where(trials.c.study_id == study_id))
-    columns = (trial_params.c.param_id, trial_params.c.param_value, trial_params.c.distribution_json)
-    stored = json.dumps({"name": "CategoricalDistribution", "attributes": {"choices": wider}})
-    for param_id, value, text in connection.execute(
-        select(*columns).where(of_study, trial_params.c.param_name == name)
-    ).all():
-        taken = json.loads(text)["attributes"]["choices"][int(value)]
-        moved = {"param_value": float(_index(wider, taken, name)), "distribution_json": stored}
-        connection.execute(update(trial_params).where(trial_params.c.param_id == param_id).values(moved))
+def _restate(
+    connection: Connection, params: Mapping[int, Params], distributions: Mapping[str, BaseDistribution]
+) -> None:
+    """Parameters that ``distributions`` do not name are none of hpo's and stay as they are."""
+    rows = [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": _stored(name, of_trial[name], distribution),
+            "distribution_json": distribution_to_json(distribution),
+        }
+        for trial_id, of_trial in params.items()
+        for name, distribution in distributions.items()
+        if name in of_trial
+    ]
+    if rows:
+        same = (trial_params.c.trial_id == bindparam("of_trial"), trial_params.c.param_name == bindparam("name"))
+        connection.execute(
+            delete(trial_params).where(*same),
+            [{"of_trial": row["trial_id"], "name": row["param_name"]} for row in rows],
+        )
+        connection.execute(insert(trial_params), rows)
 
 
-def _index(choices: list[_Choice], wanted: _Choice, name: str) -> int:
-    for index, choice in enumerate(choices):
-        if choice == wanted and type(choice) is type(wanted):  # 1 == True == 1.0, but they are three choices
-            return index
-    raise ValueError(f"{name}: the choice {wanted!r} has trials and cannot be taken away; expected it among {choices}")
+def _stored(name: str, value: Value, distribution: BaseDistribution) -> float:
+    """Optuna stores a choice as its index."""
+    if not isinstance(distribution, CategoricalDistribution):
+        return float(distribution.to_internal_repr(value))
+    for index, choice in enumerate(distribution.choices):
+        if choice == value and type(choice) is type(value):  # 1 == True == 1.0, but they are three choices
+            return float(index)
+    raise ValueError(f"{name}: {value!r} has trials and is none of the choices {distribution.choices}")

@@ -10,6 +10,7 @@ import pytest
 from hpo import study
 from hpo.config import StudyConfig
 from hpo.errors import StudyConflict
+from hpo.records import Estimate
 from hpo.results import queries, store
 from hpo.results.engine import Database
 from hpo.sampler import distributions
@@ -70,7 +71,8 @@ def test_old_trials_are_points_of_the_changed_space(database: Database, kind: st
 
 def test_they_stay_in_the_surrogate(database: Database) -> None:
     trained(study.create_or_resume(of(NARROW, "gp_ei"), database), 5)
-    store.set_posterior_means(database, queries.study(database, "small").study_id, dict.fromkeys(range(5), 99.0))
+    far = dict.fromkeys(range(5), Estimate(mean=99.0, sem=1.0))
+    store.set_posterior(database, queries.study(database, "small").study_id, far)
     changed = study.create_or_resume(of(WIDE, "gp_ei"), database)
     lease(changed)
     means = [row.posterior_mean for row in queries.study_trials(database, "small")]

@@ -136,6 +136,7 @@ class Observation(Record):
     outcome: Outcome | None = None
     value: float | None = None
     sem: StandardError | None = None
+    seconds: float | None = Field(None, gt=0.0)  # of its training to the end, up to a factor that all trials share
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -110,7 +110,7 @@ class Study:
     @cached_property
     def sampler(self) -> optuna.samplers.BaseSampler:
         """Made late: the Gaussian process costs a second of imports."""
-        return make_sampler(self.config.sampler, self.space, self._worker_seed)
+        return make_sampler(self.config.sampler, self.space, self._worker_seed, self.config.stop.trials)
 
     @cached_property
     def optuna_study(self) -> optuna.Study:

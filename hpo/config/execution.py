@@ -20,6 +20,9 @@ class SamplerConfig(Section):
         "gp_ei", description="gp_ei: ours, on BoTorch; gp: Optuna's GPSampler; tpe and random: Optuna's"
     )
     startup_trials: int = Field(8, ge=1, description="space-filling trials before the surrogate is asked")
+    cost_aware: bool = Field(
+        False, description="gp_ei: weigh the expected improvement against the seconds of a training, less so to the end"
+    )
     seed: int = Field(
         0, ge=0, lt=2**31, description="of the start-up points and, with the worker's own number, of the search"
     )

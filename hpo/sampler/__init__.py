@@ -18,10 +18,11 @@ from hpo.space import Space
 __all__ = ["distributions", "make_sampler", "suggested"]
 
 
-def make_sampler(config: SamplerConfig, space: Space, worker_seed: int) -> BaseSampler:
+def make_sampler(config: SamplerConfig, space: Space, worker_seed: int, trials: int = 0) -> BaseSampler:
     """The sampler of one worker of a study; workers of one study differ in ``worker_seed`` >= 0.
 
-    Their streams differ, so that two workers with one history do not propose one point.
+    Their streams differ, so that two workers with one history do not propose one point. ``trials``: how many the study
+    is to have; without it, costs do not count.
     """
     seed = int(np.random.SeedSequence([config.seed, worker_seed]).generate_state(1)[0])
     match config.kind:
@@ -29,7 +30,13 @@ def make_sampler(config: SamplerConfig, space: Space, worker_seed: int) -> BaseS
             # torch and BoTorch take seconds to load; a worker with a light sampler does not pay for them
             from hpo.sampler.optuna_sampler import GpEiSampler
 
-            return GpEiSampler(space, seed=config.seed, worker_seed=worker_seed, startup_trials=config.startup_trials)
+            return GpEiSampler(
+                space,
+                seed=config.seed,
+                worker_seed=worker_seed,
+                startup_trials=config.startup_trials,
+                thrifty_trials=trials if config.cost_aware else 0,
+            )
         case "random":
             return RandomSampler(seed=seed)
         case "tpe":

@@ -67,7 +67,7 @@ class Domain:
 
     def active(self, u: Points) -> NDArray[np.bool_]:
         """(m, d) which dimensions are active."""
-        if not self.parents:
+        if not self.parents or not len(u):
             return np.ones(u.shape, bool)
         # few distinct values of the parents, so few calls
         _, first, group = np.unique(u[:, self.parents], axis=0, return_index=True, return_inverse=True)

@@ -1,6 +1,7 @@
 """How likely the outcomes are under a Gaussian process with the kernel of kernel.py, and its derivatives.
 
-    K = a k(s) + v I = L L^T,  s_ij = sum_c w_c (x_ic - x_jc)^2            w_c: of the dimension that owns coordinate c
+    K = a k(s) + v I + diag(r) = L L^T
+    s_ij = sum_c w_c (x_ic - x_jc)^2                                       w_c: of the dimension that owns coordinate c
     -log p(z) = 1/2 z^T K^-1 z + log |L| + n/2 log 2 pi
     its derivative by K   G = 1/2 (K^-1 - K^-1 z z^T K^-1)                 Rasmussen & Williams 2006, eq. 5.9
     by a   sum_ij G_ij k_ij        by v   tr G
@@ -31,12 +32,14 @@ class Evidence:
 
 
 @torch.no_grad()
-def evidence(x: Tensor, owner: Tensor, z: Tensor, log_w: Tensor, variance: Tensor, noise: Tensor) -> Evidence:
-    """Of embedded points x (n, e), ``owner`` (e,) as in Embedding, and outcomes z (n,)."""
+def evidence(
+    x: Tensor, owner: Tensor, z: Tensor, log_w: Tensor, variance: Tensor, noise: Tensor, known_noise: Tensor
+) -> Evidence:
+    """Of embedded points x (n, e), ``owner`` (e,) as in Embedding, outcomes z (n,) and r (n,), ``known_noise``."""
     scaled = x * (0.5 * log_w).exp()[owner]
     kernel, slope = matern52_and_slope(squared_distance(scaled, scaled))
     covariance = variance * kernel
-    covariance.diagonal().add_(noise)
+    covariance.diagonal().add_(noise + known_noise)
     root = cholesky(covariance)
     alpha = torch.cholesky_solve(z.unsqueeze(1), root)  # (n, 1)
     value = 0.5 * (z @ alpha).squeeze() + root.diagonal().log().sum() + 0.5 * len(z) * math.log(2 * math.pi)

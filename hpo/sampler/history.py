@@ -1,9 +1,9 @@
 """An Optuna study as the sampler sees it: observations to be minimized, and params that are being tried.
 
 A pruned trial counts as its last value plus the typical change from that step to the end, the median over the finished
-trials that reported there: a stand-in for a model of learning curves, one number per step. Early losses still fall;
-told as final ones they raise the surrogate around them: in a quickstart study of 24 trials its mean was off by 0.066
-from what the seven finished trials ended with, and by 0.074 without the change.
+trials that reported there, and is as uncertain as these changes differ. Early losses still fall; told as final ones
+they raise the surrogate around them: in a quickstart study of 24 trials its mean was off by 0.066 from what the seven
+finished trials ended with, and by 0.074 without the change.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.records import Observation, Outcome
+from hpo.records import Estimate, Observation, Outcome
 from hpo.sampler.domain import Domain
 
-OUTCOME_ATTRIBUTE = "outcome"  # user attribute of a trial: why it failed, as a value of hpo.records.Outcome
+# User attributes of a trial: why it failed, as a value of hpo.records.Outcome; what a meta-iteration took.
+OUTCOME_ATTRIBUTE = "outcome"
+SECONDS_ATTRIBUTE = "seconds_per_meta_iteration"
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,16 @@ def _observations(trials: Collection[FrozenTrial], sign: float) -> Iterator[Obse
                 number=trial.number,
                 params=trial.params,
                 outcome=_outcome(trial),
-                value=None if value is None else sign * value,
+                value=None if value is None else sign * value.mean,
+                sem=None if value is None else value.sem,
+                seconds=_seconds(trial),
             )
+
+
+def _seconds(trial: FrozenTrial) -> float | None:
+    """Of the whole training; of one meta-iteration where all have equally many: only ratios count."""
+    each: float | None = trial.user_attrs.get(SECONDS_ATTRIBUTE)
+    return None if each is None else each * trial.params.get("training.meta_iterations", 1)
 
 
 def _outcome(trial: FrozenTrial) -> Outcome:
@@ -74,22 +84,29 @@ def _outcome(trial: FrozenTrial) -> Outcome:
             return Outcome(reason) if reason in set(Outcome) else Outcome.ERROR
 
 
-def _change_after(step: int, trials: Collection[FrozenTrial]) -> float:
-    """Median over the finished trials that reported at ``step`` of what their value changed by afterwards; else 0."""
+def _change_after(step: int, trials: Collection[FrozenTrial]) -> Estimate:
+    """Median and spread, over the finished trials that reported at ``step``, of what their value changed by afterwards.
+
+    The spread is 1.48 median absolute deviations, a normal distribution's standard deviation; one more trial that did
+    not change at all is counted, so that it is not zero after a single one.
+    """
     changes = (
         trial.value - trial.intermediate_values[step]
         for trial in trials
         if trial.state is TrialState.COMPLETE and trial.value is not None and step in trial.intermediate_values
     )
     finite = [change for change in changes if math.isfinite(change)]
-    return median(finite) if finite else 0.0
+    center = median([*finite, 0.0])
+    spread = 1.4826 * median(abs(change - center) for change in [*finite, 0.0])
+    return Estimate(mean=median(finite) if finite else 0.0, sem=spread)
 
 
-def _value(trial: FrozenTrial, changes: Mapping[int, float]) -> float | None:
-    """The final value, or what is expected of a pruned trial, on the study's scale."""
-    if trial.state is TrialState.COMPLETE:
-        return trial.value
+def _value(trial: FrozenTrial, changes: Mapping[int, Estimate]) -> Estimate | None:
+    """The final value, or what is expected of a pruned trial, on the study's scale; ``sem``: how uncertain that is."""
+    if trial.state is TrialState.COMPLETE and trial.value is not None:
+        return Estimate(mean=trial.value, sem=0.0)
     if trial.last_step is None:
         return None
     last = trial.intermediate_values[trial.last_step]
-    return last + changes[trial.last_step] if trial.state is TrialState.PRUNED else last
+    change = changes[trial.last_step] if trial.state is TrialState.PRUNED else Estimate(mean=0.0, sem=0.0)
+    return Estimate(mean=last + change.mean, sem=change.sem)

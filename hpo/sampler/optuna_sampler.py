@@ -39,18 +39,26 @@ class GpEiSampler(BaseSampler):
     """Gaussian process and expected improvement over ``space``; one objective, any direction.
 
     ``seed`` is the study's, ``worker_seed`` the worker's: workers share the start-up sequence and differ in the search,
-    so that two with one history do not propose one point. Thread-safe. Keeps the last fits' hyperparameters as the
+    so that two with one history do not propose one point. ``thrifty_trials``: over so many, the weight that the cost of
+    a trial has falls from 1 to 0. Thread-safe. Keeps the last fits' hyperparameters as the
     start of the next, and prepared suggestions; nothing else, so that a new sampler continues a study.
     """
 
     def __init__(
-        self, space: Space, *, seed: int = 0, worker_seed: int = 0, startup_trials: int = STARTUP_TRIALS
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        worker_seed: int = 0,
+        startup_trials: int = STARTUP_TRIALS,
+        thrifty_trials: int = 0,
     ) -> None:
         self._domain = Domain.of(space)
         self._distributions = distributions(space)
         self._seed = seed
         self._search_seed = int(np.random.SeedSequence([seed, worker_seed]).generate_state(1)[0])
         self._startup_trials = startup_trials
+        self._thrifty_trials = thrifty_trials
         self._fallback = RandomSampler(seed=self._search_seed)
         self._fitted: Fitted | None = None
         self._posterior: Mapping[int, Estimate] = {}
@@ -113,6 +121,7 @@ class GpEiSampler(BaseSampler):
                 startup_trials=self._startup_trials,
                 leave=min(past.unknown, MOST_UNKNOWN),
                 fitted=self._fitted,
+                thrift=max(0.0, 1.0 - number / self._thrifty_trials) if self._thrifty_trials else 0.0,
             )
         self._fitted = suggestions.fitted
         self._posterior = {

@@ -2,6 +2,7 @@
 
     y       (n,) outcomes to be minimized, on the study's scale
     z       (n,) clipped and standardized: mean 0, standard deviation 1
+    r       (n,) known variance of z
     ceiling med + k (med - min): outcomes above it are told as the ceiling
 
 Losses of diverging trainings are heavily skewed; a Gaussian process that has to explain them explains nothing else.
@@ -24,14 +25,16 @@ Values = NDArray[np.float64]
 
 CLIP = 2.0  # k
 LARGEST = 1e100  # squares of larger outcomes would overflow
+MOST_NOISE = 1e4  # r of an outcome that says nothing
 REGION_FAILURES = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True)
 class Standardized:
-    """``z = (clipped y - mean) / scale`` (n,)."""
+    """``z = (clipped y - mean) / scale`` (n,), ``noise`` r (n,)."""
 
     z: Values
+    noise: Values
     mean: float
     scale: float
 
@@ -66,19 +69,21 @@ def is_measured(observation: Observation) -> bool:
 def standardize(observations: Sequence[Observation], k: float = CLIP) -> Standardized:
     """Outcomes of n >= 1 measured observations, clipped and standardized.
 
-    A pruned trial counts with the final value that is expected of it (see history), but never as better than the best
-    finished one: what nobody measured is no incumbent.
+    A pruned trial counts with the final value that is expected of it (see history) and how uncertain that is, but never
+    as better than the best finished one: what nobody measured is no incumbent.
     """
     y = np.clip(np.array([observation.value for observation in observations], float), -LARGEST, LARGEST)
     pruned = np.array([observation.outcome is Outcome.PRUNED for observation in observations], bool)
     finished = y[~pruned]
     if len(finished):
         y = np.where(pruned, np.maximum(y, np.min(finished)), y)
+    deviation = np.where(pruned, np.minimum([observation.sem or 0.0 for observation in observations], LARGEST), 0.0)
     y = clip(y, k)
     mean, scale = float(np.mean(y)), float(np.std(y))
     if scale <= 1e-12 * max(abs(mean), 1e-300):  # a spread that is only rounding is none
-        return Standardized(np.zeros_like(y), mean, 1.0)
-    return Standardized((y - mean) / scale, mean, scale)
+        return Standardized(np.zeros_like(y), np.zeros_like(y), mean, 1.0)
+    noise = np.minimum((deviation / scale) ** 2, MOST_NOISE)
+    return Standardized((y - mean) / scale, noise, mean, scale)
 
 
 def clip(y: Values, k: float = CLIP) -> Values:

@@ -20,6 +20,7 @@ import torch
 from hpo.records import Estimate, Observation, Outcome
 from hpo.sampler.acqf_search import Search, first_unseen, sobol
 from hpo.sampler.acquisition import Acquisition, acquisition
+from hpo.sampler.cost import Cost, ThriftyAcquisition
 from hpo.sampler.domain import Domain, Key, Points
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
 from hpo.sampler.outcomes import Standardized, informative, is_measured, standardize
@@ -65,6 +66,7 @@ def suggest(
     startup_trials: int = STARTUP_TRIALS,
     leave: int = 0,
     fitted: Fitted | None = None,
+    thrift: float = 0.0,
 ) -> Suggestions:
     """``n`` points to try, given trials that ended (``observations``, to be minimized) and params of those that run.
 
@@ -75,6 +77,7 @@ def suggest(
     ``design_seed``: of the start-up sequence; default ``seed``.
     ``leave``: how many of the best points to leave to others that ask at this moment (after the start-up).
     ``fitted``: of the last answer; makes the fits several times faster.
+    ``thrift``: from 0, where costs do not count, to 1, where the expected improvement a second is maximized.
     """
     domain = Domain.of(space)
     observations = [observation for observation in observations if domain.contains(observation.params)]
@@ -87,7 +90,7 @@ def suggest(
     if len(space) == 0 or len(data) < startup_trials or not any(is_measured(observation) for observation in data):
         design = np.random.default_rng(seed if design_seed is None else design_seed)
         return Suggestions(tuple(_space_filling(domain, seen, n, number, design, rng)))
-    knowledge = _learn(domain, data, fitted)
+    knowledge = _learn(domain, data, fitted, thrift)
     improving = _improving(domain, knowledge, domain.encode(pending), seen, rng)
     return Suggestions(tuple(islice(improving, leave, leave + n)), knowledge.fitted, knowledge.posterior())
 
@@ -96,7 +99,7 @@ def suggest(
 class _Knowledge:
     """The surrogate and what it was fitted to: n measured trials, their points (n, d) and outcomes.
 
-    ``feasibility``: None where no trial has failed.
+    ``feasibility``: None where no trial has failed; ``cost``: and how much it counts.
     """
 
     data: Sequence[Observation]
@@ -104,6 +107,7 @@ class _Knowledge:
     outcomes: Standardized
     surrogate: Surrogate
     feasibility: Feasibility | None
+    cost: tuple[Cost, float] | None
 
     @property
     def fitted(self) -> Fitted:
@@ -114,7 +118,9 @@ class _Knowledge:
     def goal(self, pending: Points, seed: int) -> Acquisition:
         """What the next point is to maximize, while trials at ``pending`` (p, d) run."""
         improvement = acquisition(self.surrogate, self.outcomes.z[self.incumbent], torch.from_numpy(pending), seed)
-        return improvement if self.feasibility is None else FeasibleAcquisition(improvement, self.feasibility)
+        if self.feasibility is not None:
+            improvement = FeasibleAcquisition(improvement, self.feasibility)
+        return improvement if self.cost is None else ThriftyAcquisition(improvement, *self.cost)
 
     @property
     def incumbent(self) -> int:
@@ -131,14 +137,16 @@ class _Knowledge:
         return {o.number: Estimate(mean=mean, sem=deviation) for o, mean, deviation in rows if o.outcome is Outcome.OK}
 
 
-def _learn(domain: Domain, data: Sequence[Observation], start: Fitted | None) -> _Knowledge:
+def _learn(domain: Domain, data: Sequence[Observation], start: Fitted | None, thrift: float) -> _Knowledge:
     tried = domain.encode([observation.params for observation in data])
     failed = np.array([not is_measured(observation) for observation in data])
     measured, x = [observation for observation in data if is_measured(observation)], tried[~failed]
     outcomes = standardize(measured)
-    hyperparameters = fit(domain, x, outcomes.z, start.outcome if start else None)
+    hyperparameters = fit(domain, x, outcomes.z, start.outcome if start else None, outcomes.noise)
     feasibility = Feasibility.learn(domain, tried, failed, start.failure if start else None) if failed.any() else None
-    return _Knowledge(measured, x, outcomes, Surrogate.condition(domain, x, outcomes.z, hyperparameters), feasibility)
+    surrogate = Surrogate.condition(domain, x, outcomes.z, hyperparameters, outcomes.noise)
+    cost = (Cost.learn(domain, tried, [each.seconds for each in data]), thrift) if thrift else None
+    return _Knowledge(measured, x, outcomes, surrogate, feasibility, cost)
 
 
 def _improving(

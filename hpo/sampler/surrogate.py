@@ -3,7 +3,8 @@
     X   (n, d) canonical points; E (n, e) their embedding
     z   (n,) standardized outcomes, to be minimized; the prior mean is zero
     w   (d,) inverse squared lengthscales;  a  variance of the kernel;  v  variance of the noise, at least 1e-6
-    K   a k(X, X) + v I = L L^T
+    r   (n,) known variance of each outcome, beside v
+    K   a k(X, X) + v I + diag(r) = L L^T
 
 A zero mean on clipped, standardized outcomes, because a learned constant mean stopped exploring when it was measured.
 Priors as in Optuna's GPSampler: w as in kernel.py, a ~ Gamma(2, 1), v ~ Gamma(1.1, 30).
@@ -62,13 +63,15 @@ class Surrogate:
     whitened: Tensor  # (n,) L^-1 z
 
     @classmethod
-    def condition(cls, domain: Domain, x: Points, z: Points, hyperparameters: Hyperparameters) -> Surrogate:
-        """The posterior given n points and their standardized outcomes."""
+    def condition(
+        cls, domain: Domain, x: Points, z: Points, hyperparameters: Hyperparameters, known_noise: Points | None = None
+    ) -> Surrogate:
+        """The posterior given n points, their standardized outcomes and the variances that these are known to have."""
         embedding = Embedding.of(domain)
         scale = _tensor(hyperparameters.w).sqrt()[embedding.owner]
         train = embedding(_tensor(x)) * scale
         covariance = hyperparameters.variance * matern52(squared_distance(train, train))
-        root = cholesky(covariance + hyperparameters.noise * torch.eye(len(train), dtype=torch.float64))
+        root = cholesky(covariance + torch.diag(hyperparameters.noise + _known(known_noise, len(z))))
         identity = torch.eye(len(train), dtype=torch.float64)
         inverse_root = torch.linalg.solve_triangular(root, identity, upper=False)
         return cls(embedding, hyperparameters, scale, train, inverse_root, inverse_root @ _tensor(z))
@@ -126,8 +129,14 @@ class _Process(gpytorch.models.ExactGP):  # type: ignore[misc]  # untyped base
         return X
 
 
-def fit(domain: Domain, x: Points, z: Points, start: Hyperparameters | None = None) -> Hyperparameters:
-    """Hyperparameters of the highest posterior density given n >= 1 points (n, d) and outcomes (n,).
+def fit(
+    domain: Domain,
+    x: Points,
+    z: Points,
+    start: Hyperparameters | None = None,
+    known_noise: Points | None = None,
+) -> Hyperparameters:
+    """Hyperparameters of the highest posterior density given n >= 1 points (n, d), outcomes (n,) and r (n,), or r = 0.
 
     ``start``: of an earlier fit, from where the next one is found in a few steps; ignored if of another dimension.
     """
@@ -140,7 +149,7 @@ def fit(domain: Domain, x: Points, z: Points, start: Hyperparameters | None = No
     likelihood.train()
     parameters = dict(likelihood.named_parameters())
     scipy_minimize(
-        partial(_loss, likelihood, parameters),
+        partial(_loss, likelihood, parameters, _known(known_noise, len(z))),
         parameters,
         bounds={name: LOG_W_BOUNDS if name.endswith("log_w") else LOG_VARIANCE_BOUNDS for name in parameters},
         # the loss is a mean over the n points
@@ -153,17 +162,21 @@ def fit(domain: Domain, x: Points, z: Points, start: Hyperparameters | None = No
     )
 
 
-def _loss(likelihood: Any, parameters: Mapping[str, Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _loss(likelihood: Any, parameters: Mapping[str, Tensor], known_noise: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Minus the log posterior density over n, and its gradient: BoTorch's closure for the same model."""
     process, kernel = likelihood.model, likelihood.model.covar_module.base_kernel
     variance, noise = process.covar_module.outputscale, process.likelihood.noise.squeeze()
     (x,), z = process.train_inputs, process.train_targets
-    data = evidence(x, kernel.owner, z, kernel.log_w, variance, noise)
+    data = evidence(x, kernel.owner, z, kernel.log_w, variance, noise, known_noise)
     prior = sum(prior.log_prob(of(module)).sum() for _, module, prior, of, _ in process.named_priors())
     # has the gradient of the whole, through gpytorch's constraints
     slope = data.by_log_w @ kernel.log_w + data.by_variance * variance + data.by_noise * noise - prior
     gradients = torch.autograd.grad(slope, list(parameters.values()))
     return (data.value - prior) / len(z), tuple(gradient / len(z) for gradient in gradients)
+
+
+def _known(noise: Points | None, count: int) -> Tensor:
+    return torch.zeros(count, dtype=torch.float64) if noise is None else _tensor(noise)
 
 
 def _above(bound: float) -> Any:

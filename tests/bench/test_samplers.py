@@ -218,7 +218,9 @@ def test_recorded_trainings_are_replayed(tmp_path: Path, monkeypatch: pytest.Mon
     points, rng = record.points(config)[:16], np.random.default_rng(0)
     losses = rng.uniform(1, 2, (16, 2, record.STEPS + 1, 3)).astype(np.float16)
     losses[3, -1] = np.nan
-    np.savez(tmp_path / "table.npz", points=points, losses=losses)
+    seconds = np.tile([1.0, 2.0], (16, 1))
+    seconds[3, -1] = np.nan
+    np.savez(tmp_path / "table.npz", points=points, losses=losses, rungs=[10, 20], seconds=seconds)
     recorded = Recorded.of(tmp_path / "table.npz", config)
     params = recorded.space.decode(points[5])
     assert recorded.settle(params, []) == params
@@ -226,6 +228,7 @@ def test_recorded_trainings_are_replayed(tmp_path: Path, monkeypatch: pytest.Mon
     steps = int(params["learner.inner_steps"])
     assert recorded.worth(params) == pytest.approx(losses[5, -1, steps].astype(float).mean())
     assert recorded.told(recorded.space.decode(points[3]), rng) is None
+    assert recorded.seconds[[3, 4]].tolist() == [[1.0, 1.0], [1.0, 2.0]]
     assert recorded.optimum + recorded.floor == pytest.approx(sorted(recorded.measured)[1])
     monkeypatch.setattr(play_module, "problem", lambda _: recorded)
     for name in ("ours", "random"):

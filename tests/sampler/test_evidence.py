@@ -30,7 +30,7 @@ def test_the_loss_is_botorchs(mixed: Space, count: int) -> None:
     likelihood.train()
     parameters = dict(likelihood.named_parameters())
     expected, gradients = get_loss_closure_with_grads(likelihood, parameters)()
-    actual, ours = _loss(likelihood, parameters)
+    actual, ours = _loss(likelihood, parameters, torch.zeros(len(z)))
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
     for one, other in zip(ours, gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
@@ -40,15 +40,16 @@ def test_value_and_derivatives(mixed: Space) -> None:
     """By NumPy, and by differences."""
     embedding, x, z = _data(mixed, 12)
     kernel = MixedMatern52(embedding.owner, len(mixed))
+    known_noise = torch.linspace(0, 3, 12).double()
     at = [torch.linspace(-1, 2, len(mixed)).double(), torch.tensor(0.7).double(), torch.tensor(0.1).double()]
 
     def value(log_w: torch.Tensor, variance: torch.Tensor, noise: torch.Tensor) -> float:
         kernel.log_w.data = log_w
-        covariance = variance * kernel.forward(x, x) + noise * torch.eye(12, dtype=torch.float64)
+        covariance = variance * kernel.forward(x, x) + torch.diag(noise + known_noise)
         k, y = covariance.detach().numpy(), z.numpy()
         return 0.5 * float(y @ np.linalg.solve(k, y) + np.linalg.slogdet(2 * np.pi * k)[1])
 
-    found = evidence(x, embedding.owner, z, *at)
+    found = evidence(x, embedding.owner, z, *at, known_noise)
     assert float(found.value) == pytest.approx(value(*at), rel=1e-10)
     gradients = (found.by_log_w, found.by_variance, found.by_noise)
     for k, gradient in enumerate(gradients):

@@ -20,7 +20,7 @@ from hpo.config.search import FloatDimension, IntDimension
 from hpo.records import Outcome
 from hpo.sampler import distributions, make_sampler, optuna_sampler
 from hpo.sampler.domain import Domain
-from hpo.sampler.history import history
+from hpo.sampler.history import SECONDS_ATTRIBUTE, history
 from hpo.sampler.optuna_sampler import GpEiSampler
 from hpo.sampler.suggest import suggest
 from hpo.space import Params, Space
@@ -263,6 +263,21 @@ def _values(study: Study, space: Space) -> list[float | None]:
     return [observation.value for observation in history(study, Domain.of(space)).observations]
 
 
+def _deviations(study: Study, space: Space) -> list[float | None]:
+    return [observation.sem for observation in history(study, Domain.of(space)).observations]
+
+
+def test_seconds_are_those_of_all_meta_iterations() -> None:
+    space = Space.from_search({"training.meta_iterations": IntDimension(type="int", low=10, high=90)})
+    study = optuna.create_study()
+    for seconds in (None, 0.5):
+        trial = study.ask({"training.meta_iterations": IntDistribution(40, 40)})
+        if seconds is not None:
+            trial.set_user_attr(SECONDS_ATTRIBUTE, seconds)
+        study.tell(trial, 1.0)
+    assert [observation.seconds for observation in history(study, Domain.of(space)).observations] == [None, 20.0]
+
+
 @pytest.mark.parametrize(("direction", "sign"), [("minimize", 1.0), ("maximize", -1.0)])
 def test_a_pruned_trial_counts_as_what_it_would_have_ended_with(plain: Space, direction: str, sign: float) -> None:
     study = _study(plain, direction)
@@ -273,6 +288,8 @@ def test_a_pruned_trial_counts_as_what_it_would_have_ended_with(plain: Space, di
     _add(study, plain, {1: sign * 8.0, 2: sign * 4.0})
     _add(study, plain, {3: sign * 4.0})  # no finished trial reported at step 3
     assert _values(study, plain) == [1.5, 1.5, 1.5, 1.5, 2.5, 3.25, 4.0]
+    # about the median of 0 and the changes: -1 after step 1, -0.5 after step 2
+    assert _deviations(study, plain) == pytest.approx([0, 0, 0, 0, 1.4826 * 0.75, 1.4826 * 0.5, 0])
 
 
 def test_a_pruned_trial_counts_as_its_last_value_while_no_trial_has_finished(plain: Space) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from hpo.records import Observation, Outcome
-from hpo.sampler.outcomes import clip, informative, is_measured, standardize
+from hpo.sampler.outcomes import MOST_NOISE, clip, informative, is_measured, standardize
 
 
 def _observation(number: int, value: float | None, outcome: Outcome = Outcome.OK) -> Observation:
@@ -67,6 +67,19 @@ def test_a_pruned_trial_is_never_better_than_the_best_of_the_finished() -> None:
     data += [_observation(3 + i, value, Outcome.PRUNED) for i, value in enumerate([0.5, 1.5, 2.5])]
     outcomes = standardize(data)
     np.testing.assert_allclose(outcomes.restore(outcomes.z), [1, 2, 3, 1, 1.5, 2.5])
+
+
+def test_only_what_was_extrapolated_has_a_noise_of_its_own() -> None:
+    """The standard error over tasks that all trials share is no noise between them."""
+    data = [_observation(i, value) for i, value in enumerate([1.0, 2.0, 3.0])]
+    data = [each.model_copy(update={"sem": 0.5}) for each in data]
+    data += [
+        Observation(number=3 + i, params={}, outcome=Outcome.PRUNED, value=2.0, sem=sem)
+        for i, sem in enumerate([0.0, 0.5, 1e300, None])
+    ]
+    outcomes = standardize(data)
+    np.testing.assert_allclose(outcomes.noise, [0, 0, 0, 0, (0.5 / outcomes.scale) ** 2, MOST_NOISE, 0])
+    assert not standardize([each.model_copy(update={"value": 2.0}) for each in data]).noise.any(), "nothing differs"
 
 
 anything = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from optuna._gp import gp, prior
 
-from hpo.sampler.domain import Domain
+from hpo.sampler.domain import Domain, Points
 from hpo.sampler.kernel import Embedding, matern52, squared_distance
 from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
 from hpo.space import Space
@@ -37,6 +37,22 @@ def test_posterior_equals_the_textbook_formula(mixed: Space) -> None:
     np.testing.assert_allclose(mean.numpy(), k(test, train) @ inverse @ z, atol=1e-9)
     expected = np.diag(k(test, test) - k(test, train) @ inverse @ k(train, test))
     np.testing.assert_allclose(variance.numpy(), expected, atol=1e-9)
+
+
+def test_a_known_variance_counts_as_that_many_fewer_trials(plain: Space) -> None:
+    """Two outcomes at one point are their mean with half the noise; one of unbounded variance is none."""
+    domain = Domain.of(plain)
+    x, z = domain.canonical(domain.snap(np.random.default_rng(3).random((6, 3)))), np.linspace(-1, 1, 6)
+    hyperparameters = Hyperparameters((1.0, 4.0, 0.5), 1.2, 0.3)
+    new = torch.from_numpy(x + 0.01)
+
+    def posterior(x: Points, z: Points, known_noise: list[float]) -> torch.Tensor:
+        return torch.stack(Surrogate.condition(domain, x, z, hyperparameters, np.array(known_noise)).posterior(new))
+
+    twice = posterior(np.vstack([x, x[:1]]), np.append(z, z[0] + 1.0), [0.0] * 7)
+    averaged = posterior(x, np.append(z[0] + 0.5, z[1:]), [0.3 / 2 - 0.3] + [0.0] * 5)
+    torch.testing.assert_close(averaged, twice)
+    torch.testing.assert_close(posterior(x, z, [1e12] + [0.0] * 5), posterior(x[1:], z[1:], [0.0] * 5))
 
 
 def test_fit_finds_the_optimum_that_optuna_finds(plain: Space) -> None:

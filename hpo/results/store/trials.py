@@ -78,7 +78,13 @@ def _tell_optuna(
 ) -> None:
     # For who looks at the trial in Optuna's dashboard.
     sem = objective.sem if objective is not None and math.isfinite(objective.sem) else None
-    shown = {"outcome": outcome.outcome.value, "reason": outcome.reason, "standard_error": sem}
+    each = outcome.seconds / outcome.meta_iterations if outcome.meta_iterations and outcome.seconds else None
+    shown = {
+        "outcome": outcome.outcome.value,
+        "reason": outcome.reason,
+        "standard_error": sem,
+        "seconds_per_meta_iteration": each,  # what a cost-aware sampler learns from
+    }
     for key, value in shown.items():
         if value is not None:
             storage.set_trial_user_attr(trial_id, key, value)

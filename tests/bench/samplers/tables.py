@@ -18,6 +18,7 @@ from hpo.config.search import CategoricalDimension, Dimension, IntDimension
 from hpo.space import Params, Space
 from tests.bench import peers
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 Values = int | list[bool | int | float | str]  # of an ordered parameter how many, of another which
 
 FCNET = ("naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization")
@@ -43,7 +44,7 @@ class Table:
     """Recorded losses (configs, trainings) by the place of every value."""
 
     space: Space
-    losses: np.ndarray[Any, np.dtype[np.float64]]  # (*values of each dimension, trainings)
+    losses: Floats  # (*values of each dimension, trainings)
 
     def settle(self, params: Params, tried: Sequence[Params]) -> Params:
         """See Problem."""
@@ -68,42 +69,59 @@ class Table:
         best, second = np.partition(self.losses.mean(-1).ravel(), 1)[:2]
         return float(second - best)
 
-    def _of(self, params: Params) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _of(self, params: Params) -> Floats:
         places = (_place(dim.config, params[dim.name]) for dim in self.space.dimensions)
         return self.losses[tuple(places)]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """Points (n, d) and what was measured there (n,), infinite where the training diverged."""
+    """n trainings at ``points`` (n, d), evaluated after ``rungs`` (r,) meta-iterations.
+
+    ``tasks`` (n, r, tasks): query loss after as many inner steps as the config has, infinite from where it diverged on.
+    ``seconds`` (n, r): CPU seconds until the rung, or until the training ended.
+    """
 
     space: Space
-    points: np.ndarray[Any, np.dtype[np.float64]]
-    measured: np.ndarray[Any, np.dtype[np.float64]]
+    points: Floats
+    rungs: np.ndarray[Any, np.dtype[np.int64]]
+    tasks: Floats
+    seconds: Floats
 
     @classmethod
     def of(cls, table: Path, config: StudyConfig) -> Recorded:
-        """The objective at the last rung, after as many inner steps as the config has; see record.py."""
+        """What record.py has written."""
         space = Space.from_search(config.search, config.fixed_values())
         if not table.exists():
             raise peers.Missing(f"{table} is not there: python -m tests.bench.samplers.record makes it")
         with np.load(table) as found:
-            points, losses = found["points"], found["losses"][:, -1].astype(float).mean(-1)  # (n, steps + 1)
+            points, rungs, seconds, losses = (found[name] for name in ("points", "rungs", "seconds", "losses"))
         steps = [config.trial_config(space.decode(point)).learner.inner_steps for point in points]
-        measured = losses[np.arange(len(points)), steps]
-        return cls(space, points, np.where(np.isfinite(measured), measured, np.inf))
+        tasks = losses[np.arange(len(points)), :, steps].astype(float)  # (n, r, tasks)
+        tasks = np.where(np.isfinite(tasks), tasks, np.inf)
+        return cls(space, points, rungs, tasks, _until(seconds))
+
+    @cached_property
+    def curves(self) -> Floats:
+        """(n, r) mean over the tasks."""
+        return self.tasks.mean(-1)
+
+    @property
+    def measured(self) -> Floats:
+        """(n,) after the last rung."""
+        return self.curves[:, -1]
 
     def settle(self, params: Params, tried: Sequence[Params]) -> Params:
         """See Problem."""
         distance = np.abs(self.points - self.space.encode(params))
         distance[:, self.space.categorical] = distance[:, self.space.categorical] > 1e-9
         distance = (distance**2).sum(1)
-        distance[[self._row(other) for other in tried]] = np.inf
+        distance[[self.row(other) for other in tried]] = np.inf
         return self.space.decode(self.points[int(distance.argmin())])
 
     def worth(self, params: Params) -> float:
         """See Problem."""
-        return float(self.measured[self._row(params)])
+        return float(self.measured[self.row(params)])
 
     def told(self, params: Params, rng: np.random.Generator) -> float | None:
         """See Problem."""
@@ -121,8 +139,14 @@ class Recorded:
         best, second = np.partition(self.measured, 1)[:2]
         return float(second - best)
 
-    def _row(self, params: Params) -> int:
+    def row(self, params: Params) -> int:
+        """Which training that is."""
         return int(np.abs(self.points - self.space.encode(params)).sum(1).argmin())
+
+
+def _until(seconds: Floats) -> Floats:
+    """A training that diverges ends where it was last evaluated."""
+    return np.maximum.accumulate(np.nan_to_num(seconds.astype(float)), 1)
 
 
 def _place(dimension: Dimension, value: Any) -> int:

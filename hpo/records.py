@@ -125,6 +125,17 @@ class TrialOutcome(Record):
         return self
 
 
+class Prospect(Record):
+    """What a sampler expects of the next trial, on the study's scale.
+
+    ``gain``: the expected improvement on the posterior mean of the best trial, which a lucky value does not lower.
+    ``noise``: the standard deviation of the difference of two trainings of one config.
+    """
+
+    gain: float
+    noise: float
+
+
 class Observation(Record):
     """What a sampler knows of one trial: ``value`` is to be minimized; None where the trial gave none.
 

@@ -12,7 +12,9 @@ from hpo.ranking import candidates
 from hpo.records import Outcome
 from hpo.results import confirmations, queries, store
 from hpo.results.database import Database
+from hpo.results.prospects import prospects
 from hpo.results.rows import StudyRow
+from hpo.settling import SUGGESTIONS, is_settled, reason
 
 SEEDS = 2**31  # training.seed is below
 
@@ -27,7 +29,17 @@ class Stages:
 
     def trials_left(self) -> int:
         """How many trials of the search are still to be asked for: by now, as somebody may have raised their number."""
-        return _stop(self._row()).trials - queries.count_trials(self.database, self.study_id).begun
+        row, begun = self._row(), queries.count_trials(self.database, self.study_id).begun
+        return 0 if row.stop_reason is not None else _stop(row).trials - begun
+
+    def stop_if_settled(self) -> None:
+        """Ends the search where its config asks for that; only for who holds the ask lock."""
+        if not _stop(self._row()).when_settled or (left := self.trials_left()) <= 0:
+            return
+        newest = prospects(self.database, self.study_id, SUGGESTIONS)
+        if is_settled(newest, left):
+            begun = queries.count_trials(self.database, self.study_id).begun
+            store.stop_search(self.database, self.study_id, reason(newest[-1], begun, left))
 
     def is_confirmation_due(self) -> bool:
         """Whether the search is over and the configs that are to be confirmed were not chosen yet."""
@@ -37,9 +49,9 @@ class Stages:
     def is_done(self) -> bool:
         """Whether as many trials have ended as the study asks for by now, and those that confirm the best of them."""
         row = self._row()
-        confirmations = queries.count_confirmations(self.database, self.study_id)
+        repeats = queries.count_confirmations(self.database, self.study_id)
         is_planned = row.candidates is not None or _stop(row).confirm == 0
-        return is_planned and confirmations.begun == confirmations.ended and self._is_searched(row)
+        return is_planned and repeats.begun == repeats.ended and self._is_searched(row)
 
     def plan_confirmation(self) -> None:
         """Chooses the candidates by what is expected of them now, and adds the trainings that are missing.
@@ -72,7 +84,8 @@ class Stages:
                     yield store.Repeat(number, seed, _with_seed(config, seed))
 
     def _is_searched(self, row: StudyRow) -> bool:
-        return queries.count_trials(self.database, self.study_id).ended >= _stop(row).trials
+        counts = queries.count_trials(self.database, self.study_id)
+        return counts.ended >= (_stop(row).trials if row.stop_reason is None else counts.begun)
 
     def _row(self) -> StudyRow:
         return queries.study(self.database, self.name)

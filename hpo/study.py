@@ -175,6 +175,7 @@ class Study:
 
     def _begun(self, most: int, *place: str) -> Iterator[Lease]:
         """New trials while the budget lasts; the suggestions for several are made together."""
+        self._stages.stop_if_settled()
         if most > 1 and (left := self._stages.trials_left()) > 1:
             self.prepare(min(most, left))
         while self._stages.trials_left() > 0:
@@ -217,6 +218,7 @@ class Study:
                 seed=config.training.seed,
                 host=host,
                 device=device,
+                prospect=getattr(self.sampler, "prospect", None),
             )
         except LeaseLost:  # let go a moment ago, and given to us by Optuna's queue: the next look continues it
             return None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import optuna
 import pytest
 
 from hpo import study
 from hpo.config import StudyConfig
-from hpo.records import Estimate, Outcome, Report, TrialOutcome
+from hpo.records import Estimate, Outcome, Prospect, Report, TrialOutcome
 from hpo.results import confirmations, queries, store
 from hpo.results.engine import Database, connect
 from hpo.results.rows import TrialRow
@@ -283,6 +285,71 @@ def test_the_sampler_is_told_them_as_repeated_observations(database: Database) -
     for number in chosen:
         assert (after[number].posterior_mean or 0.0) > (before[number].posterior_mean or 0.0) + 0.05
     assert status(database) == "done"
+
+
+def settling(database: Database, monkeypatch: pytest.MonkeyPatch, gain: float = 0.01, **stop: Any) -> study.Study:
+    """Every suggestion promises ``gain``, beside a noise of 1."""
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    sampler.prospect = Prospect(gain=gain, noise=1.0)  # type: ignore[attr-defined]
+    monkeypatch.setattr(study, "make_sampler", lambda *_: sampler)
+    raw = {**config().to_dict(), "sampler": {"kind": "gp_ei"}}
+    stop = {"trials": 20, "when_settled": True, "confirm": 1, "confirm_seeds": 1, **stop}
+    return study.create_or_resume(StudyConfig.from_dict({**raw, "stop": stop}), database)
+
+
+def test_a_settled_search_ends_early_and_says_why(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = settling(database, monkeypatch)
+    leases = several(running)
+    assert len(leases) == 9  # nobody has promised anything before
+    assert running.lease_trial("b", "host", "cpu") is None
+    reason = queries.study(database, "small").stop_reason
+    assert reason == (
+        "after 9 of 20 trials: the expected gain of 11 more, at most 0.11, is below what the noise lets one see, 1"
+    )
+    for one in leases[:-1]:
+        running.finish(one, ok(one.number))
+    assert running.lease_trial("b", "host", "cpu") is None  # one of them still runs
+    assert queries.study(database, "small").candidates is None
+    running.finish(leases[-1], ok(0.5))
+    confirming = lease(running)
+    assert confirming.confirms == 0
+    running.finish(confirming, ok(0.1))
+    assert status(database) == "done"
+    (summary,) = queries.summaries(database)
+    assert (summary.trials, summary.stop_reason) == (9, reason)
+    assert settling(database, monkeypatch).is_done()
+
+
+def test_a_promising_search_goes_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = settling(database, monkeypatch, gain=2.0)
+    for _ in range(4):
+        several(running)
+    assert queries.count_trials(database, running.study_id).begun == 20
+    assert queries.study(database, "small").stop_reason is None
+
+
+def test_another_stop_rule_takes_a_settled_search_up_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = settling(database, monkeypatch)
+    for one in several(running):
+        running.finish(one, ok(one.number))
+    assert running.lease_trial("b", "host", "cpu") is not None  # the confirmation
+    longer = settling(database, monkeypatch, trials=30)
+    assert status(database) == "running"
+    assert [one.number for one in longer.lease_trials(5, "a", "host", "cpu")] == [10, 11, 12, 13, 14]
+    assert longer.lease_trial("b", "host", "cpu") is None
+    assert (queries.study(database, "small").stop_reason or "").startswith("after 14 of 30 trials")
+
+
+def test_nothing_is_left_to_gain_on_a_plain_of_noise(database: Database) -> None:
+    raw = {**config(trials=40, confirm=0).to_dict(), "sampler": {"kind": "gp_ei", "startup_trials": 4}}
+    raw["stop"]["when_settled"] = True
+    running = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    rng = random.Random(0)
+    while (leased := running.lease_trial("a", "host", "cpu")) is not None:
+        running.finish(leased, ok(1.0 + rng.gauss(0.0, 0.1)))
+    assert status(database) == "done"
+    assert 9 <= queries.count_trials(database, running.study_id).ended < 40
+    assert "is below what the noise lets one see" in (queries.study(database, "small").stop_reason or "")
 
 
 def test_the_view_ranks_as_the_paired_comparison_does(database: Database) -> None:

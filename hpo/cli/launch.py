@@ -64,10 +64,12 @@ def _run(config: StudyConfig, database: Database, url: str, slots: list[SlotPlan
 
     study, watch = create_or_resume(config, database), Watch(database, config)
     if study.is_done():
-        ended = f"all its {config.stop.trials} trials have ended"
+        last = watch.look()
+        early = f"its search stopped {last.stop_reason}"
+        ended = f"all its {config.stop.trials} trials have ended" if last.stop_reason is None else early
         ended += ", and those that confirm the best" * bool(config.stop.confirm)
         click.echo(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
-        return print_summary(watch.look(), database, url, as_json)
+        return print_summary(last, database, url, as_json)
     executor = LocalExecutor(config.name, url, slots, study.folder(home()) / "logs")
     with Interrupt() as interrupt, display() as shown:
         shown.say(_opening(study, slots))

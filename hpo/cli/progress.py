@@ -66,6 +66,7 @@ class Progress:
     running: tuple[RunningTrial, ...] = ()
     elapsed_s: float = 0.0
     to_confirm: int = 0
+    stop_reason: str | None = None  # why the search ended early
     confirmations: tuple[EndedTrial, ...] = ()
 
     @property
@@ -114,7 +115,8 @@ def new_lines(before: Progress | None, now: Progress) -> list[str]:
     """One line for each trial that has ended since ``before``; what had ended before the first look is summed up."""
     if before is None:
         return _opening(now)
-    lines = [_ended_line(now, index) for index in _fresh(before.ended, now.ended)]
+    stopped = [f"the search stopped {now.stop_reason}"] if now.stop_reason and not before.stop_reason else []
+    lines = stopped + [_ended_line(now, index) for index in _fresh(before.ended, now.ended)]
     return lines + [_confirmation_line(now, index) for index in _fresh(before.confirmations, now.confirmations)]
 
 

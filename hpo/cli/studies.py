@@ -92,6 +92,8 @@ def as_text(found: StudyProgress, workers: Sequence[WorkerRow]) -> str:
         f"({counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed), {held} running{let_go}",
         f"  {study.direction}s {study.metric}; {_best(found)}",
     ]
+    if study.stop_reason is not None:
+        lines.append(f"  the search stopped {study.stop_reason}")
     lines += [f"  {line}" for line in _confirming(found)]
     if found.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{count} {outcome}" for outcome, count in found.outcomes.items()))
@@ -130,7 +132,8 @@ def _confirming(found: StudyProgress) -> list[str]:
 
 
 def _forecast(found: StudyProgress) -> str:
-    left = total(found) - found.counts.ended + found.confirmations.begun - found.confirmations.ended
+    trials = total(found) if found.study.stop_reason is None else found.counts.begun
+    left = trials - found.counts.ended + found.confirmations.begun - found.confirmations.ended
     if left <= 0 or not found.trials_per_hour or not found.workers:
         return ""
     return f", about {text.duration(3600 * left / found.trials_per_hour)} left"

@@ -27,7 +27,8 @@ def print_summary(last: Progress, database: Database, url: str, as_json: bool) -
     if as_json:
         click.echo(to_json(record(last, best, found)))
     else:
-        click.echo("\n".join([_headline(last), *_result(last, best, found, database, url)]))
+        stopped = [f"the search stopped {last.stop_reason}"] if last.stop_reason else []
+        click.echo("\n".join([_headline(last), *stopped, *_result(last, best, found, database, url)]))
     if last.failed and len(last.failed) == len(last.ended):
         click.echo(f"error: every trial failed; most often: {most_frequent_failure(last)}", err=True)
         return EVERY_TRIAL_FAILED
@@ -50,6 +51,7 @@ def record(last: Progress, best: BestRow | None, found: Verdicts) -> dict[str, A
         "best": best_record(best, found) if best is not None else None,
         "luckiest": _luckiest_record(last.best),
         "likely_best": best_record(found.likely, found) if found.likely is not None else None,
+        "stop_reason": last.stop_reason,
         "confirmations": {"planned": last.to_confirm, "ended": len(last.confirmations)},
     }
 

@@ -35,10 +35,11 @@ class Watch:
             study=self._config.name,
             status=found.study.status,
             direction=self._config.objective.direction,
-            total=self._config.stop.trials,
+            total=self._config.stop.trials if found.study.stop_reason is None else found.counts.begun,
             ended=self._ended,
             running=tuple(self._running(row) for row in found.running if row.worker_id is not None),
             elapsed_s=time.monotonic() - self._begun_s,
+            stop_reason=found.study.stop_reason,
             to_confirm=self._to_confirm(found),
             confirmations=self._confirmations,
         )

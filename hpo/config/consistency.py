@@ -31,6 +31,10 @@ def study_problems(values: Mapping[str, Any], search: Mapping[str, Dimension]) -
             f"found {values['stop.confirm']}, expected 0 where training.seed is searched: a seed is the config then"
         )
         problems.append(Problem(("stop", "confirm"), message))
+    kind = values["sampler.kind"]
+    if values["stop.when_settled"] and kind != "gp_ei":
+        message = f"found true, expected false with sampler.kind {kind}: only gp_ei says what it expects"
+        problems.append(Problem(("stop", "when_settled"), message))
     first, last = values["pruner.min_iterations"], worst["training.meta_iterations"]
     if values["pruner.kind"] == "none" or first is None or first <= last:
         return problems

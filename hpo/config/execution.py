@@ -42,6 +42,11 @@ class StopConfig(Section):
     """When a study is done."""
 
     trials: int = Field(24, ge=1, description="trials of the search, whatever their outcome (ok, pruned, failed)")
+    when_settled: bool = Field(
+        False,
+        description="end the search early, once all trials that are left are expected to gain less together than the"
+        " noise lets one see",
+    )
     confirm: int = Field(
         0, ge=0, le=100, description="how many of the likely best configs are trained again, with new seeds, at the end"
     )

@@ -116,6 +116,8 @@ hpo_trial = Table(
     Column("token", Integer),  # of the attempt that recorded the outcome
     Column("gradients", String(16)),  # how derivatives were computed
     Column("posterior_sd", Double),
+    Column("prospect_gain", Double),  # hpo.records.Prospect of when it was suggested; None where there was none
+    Column("prospect_noise", Double),
     Column("confirms", Integer),  # number of the trial that this one repeats with another seed
     Column("confirmed_mean", Double),  # over the trials that repeat this one; None until all of the study have ended
     Column("confirmed_sem", Double),

@@ -18,7 +18,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
-from hpo.records import Estimate
+from hpo.records import Estimate, Prospect
 from hpo.sampler.distributions import distributions
 from hpo.sampler.domain import Domain, Key
 from hpo.sampler.history import History, history, sign
@@ -33,6 +33,7 @@ MOST_UNKNOWN = 8
 class _Prepared:
     params: Params
     known: frozenset[Key]  # the points that it was conditioned on
+    prospect: Prospect | None  # of the first that came from one fit
 
 
 class GpEiSampler(BaseSampler):
@@ -62,6 +63,7 @@ class GpEiSampler(BaseSampler):
         self._fallback = RandomSampler(seed=self._search_seed)
         self._fitted: Fitted | None = None
         self._posterior: Mapping[int, Estimate] = {}
+        self._prospect: Prospect | None = None
         self._prepared: deque[_Prepared] = deque()
         self._lock = threading.RLock()
 
@@ -69,6 +71,11 @@ class GpEiSampler(BaseSampler):
     def posterior(self) -> Mapping[int, Estimate]:
         """Suggestions.posterior in the study's direction, as of the last fit; empty before it."""
         return self._posterior
+
+    @property
+    def prospect(self) -> Prospect | None:
+        """Of the last suggestion, if it is the first from its fit; None of the start-up's."""
+        return self._prospect
 
     def prepare(self, study: Study, n: int = 1) -> None:
         """Computes the next ``n`` suggestions from one fit, each conditioned on those before it and on what runs.
@@ -83,7 +90,7 @@ class GpEiSampler(BaseSampler):
                 return  # a start-up point belongs to its trial's number, which is not known yet, and takes no time
             known = frozenset(self._points(past))
             for params in suggested:
-                self._prepared.append(_Prepared(params, known))
+                self._prepared.append(_Prepared(params, known, None if self._prepared else self._prospect))
                 known |= {self._domain.key(params)}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -99,6 +106,7 @@ class GpEiSampler(BaseSampler):
             past = history(study, self._domain, trial.number)
             prepared = self._prepared.popleft() if self._prepared else None
             if prepared is not None and self._is_fresh(prepared, past):
+                self._prospect = prepared.prospect
                 return dict(prepared.params)
             return dict(self._suggest(study, past, trial.number)[0])
 
@@ -124,6 +132,7 @@ class GpEiSampler(BaseSampler):
                 thrift=max(0.0, 1.0 - number / self._thrifty_trials) if self._thrifty_trials else 0.0,
             )
         self._fitted = suggestions.fitted
+        self._prospect = suggestions.prospect
         self._posterior = {
             n: Estimate(mean=sign(study) * found.mean, sem=found.sem) for n, found in suggestions.posterior.items()
         }

@@ -9,6 +9,7 @@ next, which maximizes their joint expected improvement greedily.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -17,9 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from hpo.records import Estimate, Observation, Outcome
+from hpo.records import Estimate, Observation, Outcome, Prospect
 from hpo.sampler.acqf_search import Search, first_unseen, sobol
-from hpo.sampler.acquisition import Acquisition, acquisition
+from hpo.sampler.acquisition import Acquisition, LogEI, acquisition
 from hpo.sampler.cost import Cost, ThriftyAcquisition
 from hpo.sampler.domain import Domain, Key, Points
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
@@ -47,11 +48,13 @@ class Suggestions:
     ``posterior``: trial number -> posterior mean and standard deviation of the noiseless function on the study's scale,
     at every trial that finished with a finite value (a pruned one did not finish); the least mean is the incumbent.
     Empty during the start-up.
+    ``prospect``: of the first of ``params``; None during the start-up, and where no trial has finished.
     """
 
     params: tuple[Params, ...]
     fitted: Fitted | None = None
     posterior: Mapping[int, Estimate] = field(default_factory=dict)
+    prospect: Prospect | None = None
 
 
 def suggest(
@@ -92,7 +95,10 @@ def suggest(
         return Suggestions(tuple(_space_filling(domain, seen, n, number, design, rng)))
     knowledge = _learn(domain, data, fitted, thrift)
     improving = _improving(domain, knowledge, domain.encode(pending), seen, rng)
-    return Suggestions(tuple(islice(improving, leave, leave + n)), knowledge.fitted, knowledge.posterior())
+    params, posterior = tuple(islice(improving, leave, leave + n)), knowledge.posterior()
+    best = min((found.mean for found in posterior.values()), default=None)
+    prospect = knowledge.prospect(domain.encode(params[:1]), best) if params and best is not None else None
+    return Suggestions(params, knowledge.fitted, posterior, prospect)
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,15 @@ class _Knowledge:
     def incumbent(self) -> int:
         """Row of the best outcome."""
         return int(np.argmin(self.outcomes.z))
+
+    def prospect(self, x: Points, best: float) -> Prospect:
+        """At one point (1, d); ``best``: the incumbent's posterior mean, on the study's scale."""
+        improvement = LogEI(self.surrogate, self.outcomes.standardized(best))
+        goal = improvement if self.feasibility is None else FeasibleAcquisition(improvement, self.feasibility)
+        with torch.no_grad():
+            gain = goal(torch.from_numpy(x)).exp().item()
+        noise = math.sqrt(2 * self.surrogate.hyperparameters.noise)
+        return Prospect(gain=self.outcomes.scale * gain, noise=self.outcomes.scale * noise)
 
     def posterior(self) -> dict[int, Estimate]:
         """See Suggestions.posterior."""

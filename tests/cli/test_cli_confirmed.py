@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,33 @@ def test_a_launch_of_a_study_that_is_confirmed_does_nothing(run: Run, confirmed:
     result = run("launch", "study.yaml")
     assert "the study 'lab' is done: all its 3 trials have ended, and those that confirm the best" in result.stderr
     assert "trial 2, 0.820 ± 0.020 over 2 new seeds" in result.stdout
+
+
+REASON = "after 3 of 9 trials: the expected gain of 6 more, at most 0.05, is below what the noise lets one see, 0.12"
+
+
+@pytest.fixture
+def settled(database: Database) -> Study:
+    """Its search ended after three of nine trials."""
+    made = create_or_resume(StudyConfig.from_dict({**RAW, "name": "lab", "stop": {"trials": 9}}), database)
+    leases = [lease(made) for _ in range(3)]
+    store.stop_search(database, made.study_id, REASON)
+    for one in leases:
+        made.finish(one, ok(0.5))
+    return made
+
+
+def test_why_a_search_ended_early_is_said_everywhere(
+    run: Run, settled: Study, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = f"the search stopped {REASON}"
+    assert said in run("status", "lab").stdout
+    assert as_json(run("status", "lab", "--json"))["stop_reason"] == REASON
+    last = Watch(database, settled.config).look()
+    assert (last.status, last.total, last.left) == ("done", 3, 0)
+    assert new_lines(replace(last, stop_reason=None), last) == [said]
+    assert new_lines(last, last) == []
+    print_summary(last, database, "sqlite:///hpo.db", as_json=False)
+    assert said in capsys.readouterr().out
+    Path("study.yaml").write_text(yaml.safe_dump(settled.config.to_dict()))
+    assert f"is done: its search stopped {REASON}" in run("launch", "study.yaml").stderr

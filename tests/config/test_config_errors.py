@@ -299,6 +299,10 @@ SINGLE = {
         BASE + "stop: {confirm: 2}\nsearch: {training.seed: {type: int, low: 0, high: 9}}",
         "4: stop.confirm: found 2, expected 0 where training.seed is searched: a seed is the config then",
     ),
+    "a stop rule that the sampler knows nothing for": (
+        BASE + "stop: {when_settled: true}\nsampler: {kind: tpe}",
+        "4: stop.when_settled: found true, expected false with sampler.kind tpe: only gp_ei says what it expects",
+    ),
     "metric that the tasks do not have": (
         BASE.replace("language_id, ways: 5", "sinusoid") + "objective: {metric: query_accuracy}",
         "4: objective.metric: found 'query_accuracy', which sinusoid tasks do not have, expected query_loss",

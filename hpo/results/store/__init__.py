@@ -3,7 +3,8 @@
 from hpo.results.queries import count_trials
 from hpo.results.rows import Abandoned, Repeat, StudyStatus, Taken, TrialCounts
 from hpo.results.store.asking import asking
-from hpo.results.store.confirming import plan_confirmation, record_confirmed, reopen_search
+from hpo.results.store.confirming import plan_confirmation, record_confirmed
+from hpo.results.store.ending import reopen_search, stop_search
 from hpo.results.store.leases import FIRST, abandoned, begin_trial, release, release_worker, renew, take_over
 from hpo.results.store.studies import create_study, set_status, update_study_config
 from hpo.results.store.trials import finish, record_checkpoint, report, set_posterior
@@ -34,6 +35,7 @@ __all__ = [
     "report",
     "set_posterior",
     "set_status",
+    "stop_search",
     "take_over",
     "update_study_config",
 ]

@@ -64,10 +64,3 @@ def _columns(one: Confirmed) -> dict[str, float | None]:
         "confirmed_seeds": one.seeds,
         "confirmed_failed": one.failed,
     }
-
-
-def reopen_search(database: Database, study_id: int) -> None:
-    """Forgets how the search ended: another config may go on with it, and choose other candidates when it ends."""
-    with database.transaction() as connection:
-        study = update(hpo_study).where(hpo_study.c.study_id == study_id)
-        connection.execute(study.values(candidates=None, stop_reason=None))

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import ColumnElement, Connection, Update, and_, exists, func, literal, or_, select, update
 
 from hpo.errors import LeaseLost
+from hpo.records import Prospect
 from hpo.results.clock import epoch_now
 from hpo.results.database import Database
 from hpo.results.rows import Abandoned, Taken
@@ -35,12 +36,15 @@ def begin_trial(
     seed: int,
     host: str,
     device: str,
+    prospect: Prospect | None = None,
 ) -> int:
     """Leases a trial that was just asked for and records what it will train; the fencing token.
 
     Raises LeaseLost where another worker holds it. May be repeated after a lost answer.
     """
-    described = {"config": config, "seed": seed, "host": host, "device": device}
+    described: dict[str, Any] = {"config": config, "seed": seed, "host": host, "device": device}
+    if prospect is not None:
+        described |= {"prospect_gain": prospect.gain, "prospect_noise": prospect.noise}
     with database.transaction() as connection:
         token = _first_lease(connection, trial_id, worker_id, lease_s)
         if token is None:

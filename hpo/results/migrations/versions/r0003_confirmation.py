@@ -16,6 +16,8 @@ def upgrade() -> None:
     op.add_column("hpo_study", sa.Column("candidates", json))
     op.add_column("hpo_study", sa.Column("stop_reason", sa.Text))
     op.add_column("hpo_trial", sa.Column("posterior_sd", sa.Double))
+    op.add_column("hpo_trial", sa.Column("prospect_gain", sa.Double))
+    op.add_column("hpo_trial", sa.Column("prospect_noise", sa.Double))
     op.add_column("hpo_trial", sa.Column("confirms", sa.Integer))
     op.add_column("hpo_trial", sa.Column("confirmed_mean", sa.Double))
     op.add_column("hpo_trial", sa.Column("confirmed_sem", sa.Double))

@@ -8,7 +8,7 @@ comparison is made seed by seed, where what makes a seed easy for all of them ca
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -36,10 +36,24 @@ class Confirmed:
     behind: Behind | None  # None for the best itself, and where the two share no seed
 
 
-def candidates(expected: Mapping[int, float], direction: str, most: int) -> tuple[int, ...]:
-    """Numbers of the ``most`` trials that are expected to be best, likely best first; of equal ones the older."""
+def _never(number: int, other: int) -> bool:
+    return False
+
+
+def candidates(
+    expected: Mapping[int, float], direction: str, most: int, alike: Callable[[int, int], bool] = _never
+) -> tuple[int, ...]:
+    """Numbers of the ``most`` trials that are expected to be best, likely best first; of equal ones the older.
+
+    ``alike(number, other)``: whether two trials are one experiment. Of such the likely best stands for all: a search
+    that converges ends with several, and to confirm each of them would tell the same again and leave others out.
+    """
     sign = _sign(direction)
-    return tuple(sorted(expected, key=lambda number: (sign * expected[number], number))[:most])
+    chosen: list[int] = []
+    for number in sorted(expected, key=lambda number: (sign * expected[number], number)):
+        if len(chosen) < most and not any(alike(number, other) for other in chosen):
+            chosen.append(number)
+    return tuple(chosen)
 
 
 def ranking(values: Mapping[int, Values], direction: str) -> tuple[Confirmed, ...]:

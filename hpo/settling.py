@@ -7,11 +7,11 @@
 Each of them is expected to gain no more than the next one, the most promising by now: together at most ``left * gain``.
 A suggestion may be a poor one, and a fit may take signal for noise, so it is to hold for several in a row.
 
-Measured with 70 trials, regret of the likely best config when stopped and at the end, eight seeds (stability_edge seven,
-hartmann6 two; tests/bench/samplers/shapes.py): noisy_quadratic after 52 trials, worse by 0.023 +- 0.015 beside a noise of
-0.28; stability_edge after 51, 0.0001 +- 0.0017; hartmann6, which has no noise, never. With three suggestions in a row
-noisy_quadratic ends after 42, worse by 0.056 +- 0.028. The gain of one trial alone, instead of all that are left, ends
-it after 24, worse by 0.18 +- 0.05, and hartmann6 after 34.
+Measured with 70 trials and eight seeds (the shapes of tests/bench/samplers), by the regret of the likely best config when
+stopped against that at the end: noisy_quadratic ends after 52 trials, 0.023 +- 0.015 worse where the noise is 0.28;
+stability_edge after 52, 0.0001 +- 0.0015 worse; hartmann6, without noise, after 67, no worse. With three suggestions in a
+row noisy_quadratic ends after 42, 0.056 +- 0.028 worse. By the gain of one trial alone, instead of all that are left, it
+ends after 24, 0.18 +- 0.05 worse, and hartmann6 after 32, 0.4 +- 0.3 worse.
 """
 
 from __future__ import annotations

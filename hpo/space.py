@@ -26,6 +26,7 @@ from hpo.config.search import CategoricalDimension, Dimension, FloatDimension, I
 Coordinates = NDArray[np.float64]  # (d,)
 Params = dict[str, bool | int | float | str]  # dotted path of a searched field -> its value
 MAX_GRID = 10_000  # values of an int beyond which nobody wants a list of them
+NEAR = 0.01  # of a dimension's range: nearer in every dimension is the same experiment
 EDGE = 1e-9  # a continuous coordinate this near to 0 or 1 is a search that ended at the bound
 
 
@@ -220,6 +221,11 @@ class Space:
     def is_active(self, j: int, params: Mapping[str, Any]) -> bool:
         """Whether dimension j is active given the values of the dimensions before it."""
         return _holds(self.dimensions[j].when, params)
+
+
+def is_near(a: Coordinates, b: Coordinates) -> bool:
+    """Whether two points (d,) are the same experiment: active in the same dimensions, and near in all of them."""
+    return bool(np.array_equal(np.isnan(a), np.isnan(b)) and np.nanmax(np.abs(a - b), initial=0.0) < NEAR)
 
 
 def _holds(when: Mapping[str, Iterable[Value]], params: Mapping[str, Any]) -> bool:

@@ -13,8 +13,9 @@ from hpo.records import Outcome
 from hpo.results import confirmations, queries, store
 from hpo.results.database import Database
 from hpo.results.prospects import prospects
-from hpo.results.rows import StudyRow
+from hpo.results.rows import StudyRow, TrialRow
 from hpo.settling import SUGGESTIONS, is_settled, reason
+from hpo.space import Space, is_near
 
 SEEDS = 2**31  # training.seed is below
 
@@ -26,6 +27,7 @@ class Stages:
     database: Database
     study_id: int
     name: str
+    space: Space
 
     def trials_left(self) -> int:
         """How many trials of the search are still to be asked for: by now, as somebody may have raised their number."""
@@ -59,19 +61,24 @@ class Stages:
         Only for who holds the ask lock: then it is done once.
         """
         row = self._row()
-        chosen = candidates(self._expected(), row.direction, _stop(row).confirm)
+        trials = self._finished()
+        points = {trial.number: self.space.encode(trial.parameters) for trial in trials}
+        chosen = candidates(
+            {trial.number: _expected(trial) for trial in trials},
+            row.direction,
+            _stop(row).confirm,
+            alike=lambda number, other: is_near(points[number], points[other]),
+        )
         store.plan_confirmation(self.database, self.study_id, chosen, list(self._missing(chosen, _stop(row))))
 
     def record_confirmed(self) -> None:
         """Keeps what the new seeds gave, once all of them have ended."""
         store.record_confirmed(self.database, self.study_id, confirmations.confirmed(self.database, self._row()))
 
-    def _expected(self) -> dict[int, float]:
-        """The posterior mean of every trial that was trained to its end, its value where no surrogate was asked."""
+    def _finished(self) -> list[TrialRow]:
+        """Trials of the search that were trained to their end."""
         rows = queries.study_trials(self.database, self.name)
-        known = {row.number: row.value if row.posterior_mean is None else row.posterior_mean for row in rows}
-        ended = (row.number for row in rows if row.outcome == Outcome.OK and row.confirms is None)
-        return {number: value for number in ended if (value := known[number]) is not None}
+        return [row for row in rows if row.outcome == Outcome.OK and row.confirms is None and row.value is not None]
 
     def _missing(self, chosen: tuple[int, ...], stop: StopConfig) -> Iterator[store.Repeat]:
         """Seed by seed, so that an early look compares candidates by the same ones."""
@@ -89,6 +96,12 @@ class Stages:
 
     def _row(self) -> StudyRow:
         return queries.study(self.database, self.name)
+
+
+def _expected(trial: TrialRow) -> float:
+    """The posterior mean; the value where no surrogate was asked."""
+    assert trial.value is not None
+    return trial.value if trial.posterior_mean is None else trial.posterior_mean
 
 
 def _with_seed(config: dict[str, Any], seed: int) -> dict[str, Any]:

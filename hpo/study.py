@@ -93,7 +93,7 @@ class Study:
         self.space = Space.from_search(config.search, config.fixed_values())
         self._worker_seed = worker_seed
         self._config_hash = config.hash
-        self._stages = Stages(database, study_id, config.name)
+        self._stages = Stages(database, study_id, config.name, self.space)
 
     @classmethod
     def of(cls, database: Database, row: queries.StudyRow, worker_seed: int = 0) -> Self:

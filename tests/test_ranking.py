@@ -33,6 +33,12 @@ def test_the_best_by_what_is_expected_are_candidates() -> None:
     assert candidates(expected, "minimize", 0) == candidates({}, "minimize", 3) == ()
 
 
+def test_of_trials_that_are_one_experiment_the_likely_best_is_a_candidate() -> None:
+    expected = {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4, 4: 0.5}
+    assert candidates(expected, "minimize", 3, alike=lambda a, b: {a, b} <= {0, 1, 3}) == (0, 2, 4)
+    assert candidates(expected, "maximize", 3, alike=lambda a, b: {a, b} <= {0, 1, 3}) == (4, 3, 2)
+
+
 def test_candidates_are_compared_seed_by_seed() -> None:
     """Seed 2 is harder by 10 for both: beside that the difference of 0.1 would not be seen."""
     best, other = ranking({5: {1: 1.1, 2: 11.1, 3: 1.4}, 3: {1: 1.0, 2: 11.0, 3: 1.2}}, "minimize")

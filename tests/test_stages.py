@@ -184,6 +184,16 @@ def test_only_trials_that_were_trained_to_their_end_are_candidates(database: Dat
     assert queries.study(database, "small").candidates == [1]
 
 
+def test_near_repetitions_are_one_candidate(database: Database) -> None:
+    running = study.create_or_resume(config(trials=3, confirm=2, confirm_seeds=1), database)
+    fixed = {"model.cell": "gru", "model.hidden_size": 4}
+    for rate, value in ((0.1, 0.2), (0.101, 0.1), (0.2, 0.3)):
+        running.optuna_study.enqueue_trial({**fixed, "learner.inner_lr": rate})
+        running.finish(lease(running), ok(value))
+    lease(running)
+    assert queries.study(database, "small").candidates == [1, 2]
+
+
 def test_a_study_without_any_is_done(database: Database) -> None:
     running = study.create_or_resume(config(trials=1), database)
     running.finish(lease(running), TrialOutcome(outcome=Outcome.ERROR, reason="a bug"))

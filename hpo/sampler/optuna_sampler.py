@@ -23,9 +23,8 @@ from hpo.sampler.distributions import distributions
 from hpo.sampler.domain import Domain, Key
 from hpo.sampler.history import History, history, sign
 from hpo.sampler.suggest import STARTUP_TRIALS, Fitted, suggest
-from hpo.space import Params, Space
+from hpo.space import Params, Space, is_near
 
-NEAR = 0.01  # of a dimension's range: nearer in every dimension is the same experiment
 MOST_UNKNOWN = 8
 
 
@@ -144,15 +143,11 @@ class GpEiSampler(BaseSampler):
         points = self._points(past)
         if self._domain.key(prepared.params) in points:
             return False
-        return not any(_is_near(point, x) for key, x in points.items() if key not in prepared.known)
+        return not any(is_near(point, x) for key, x in points.items() if key not in prepared.known)
 
     def _points(self, past: History) -> dict[Key, np.ndarray[Any, np.dtype[np.float64]]]:
         params = [o.params for o in past.observations if self._domain.contains(o.params)] + list(past.pending)
         return {self._domain.key(p): self._domain.space.encode(p) for p in params}
-
-
-def _is_near(a: np.ndarray[Any, np.dtype[np.float64]], b: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
-    return bool(np.array_equal(np.isnan(a), np.isnan(b)) and np.nanmax(np.abs(a - b), initial=0.0) < NEAR)
 
 
 @contextmanager

@@ -7,10 +7,10 @@
 Each of them is expected to gain no more than the next one, the most promising by now: together at most ``left * gain``.
 A suggestion may be a poor one, and a fit may take signal for noise, so it is to hold for several in a row.
 
-Measured with 70 trials and eight seeds (the shapes of tests/bench/samplers), by the regret of the likely best config when
+Measured with 70 trials and eight seeds (shapes of tests/bench/samplers), by the regret of the likely best config when
 stopped against that at the end: noisy_quadratic ends after 52 trials, 0.023 +- 0.015 worse where the noise is 0.28;
-stability_edge after 52, 0.0001 +- 0.0015 worse; hartmann6, without noise, after 67, no worse. With three suggestions in a
-row noisy_quadratic ends after 42, 0.056 +- 0.028 worse. By the gain of one trial alone, instead of all that are left, it
+stability_edge after 52, 0.0001 +- 0.0015 worse; hartmann6, without noise, after 67, no worse. With three in a row
+noisy_quadratic ends after 42, 0.056 +- 0.028 worse. By the gain of one trial alone, instead of all that are left, it
 ends after 24, 0.18 +- 0.05 worse, and hartmann6 after 32, 0.4 +- 0.3 worse.
 """
 

@@ -131,6 +131,24 @@ def test_a_new_sampler_continues_a_study(mixed: Space) -> None:
     assert Domain.of(mixed).key(params) not in {Domain.of(mixed).key(t.params) for t in study.trials[:10]}
 
 
+def test_of_suggestions_from_one_fit_only_the_first_has_a_prospect(plain: Space) -> None:
+    """The others would tell the same fit's opinion again."""
+    study = _study(plain)
+    assert isinstance(study.sampler, GpEiSampler)
+    for _ in range(10):
+        trial, params = _ask(study, plain)
+        study.tell(trial, _loss(plain, params))
+    study.sampler.prepare(study, 3)
+    promised = study.sampler.prospect
+    assert promised is not None
+    prospects = []
+    for _ in range(4):
+        _ask(study, plain)
+        prospects.append(study.sampler.prospect)
+    assert prospects[:3] == [promised, None, None]
+    assert prospects[3] is not None
+
+
 def test_a_prepared_suggestion_is_used_once_while_it_is_fresh(plain: Space) -> None:
     study = _study(plain)
     sampler = study.sampler

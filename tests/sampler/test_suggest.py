@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hpo.config.search import CategoricalDimension, Dimension, FloatDimension, IntDimension
 from hpo.records import Observation, Outcome
 from hpo.sampler.domain import Domain
+from hpo.sampler.outcomes import standardize
 from hpo.sampler.suggest import suggest
+from hpo.sampler.surrogate import Surrogate
 from hpo.space import Params, Space
 
 laws = settings(
@@ -100,6 +102,8 @@ def test_suggestions_are_valid_new_and_reproducible(
     assert again == suggestions
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(found.is_finite for found in suggestions.posterior.values())
+    assert (suggestions.prospect is None) == (not suggestions.posterior or n == 0)
+    assert suggestions.prospect is None or 0 <= suggestions.prospect.gain < math.inf
 
 
 def _unseen(domain: Domain, seen: set[bytes]) -> Any:
@@ -168,6 +172,7 @@ def test_failures_alone_keep_the_start_up_going(mixed: Space) -> None:
     suggestions = suggest(mixed, failed)
     assert suggestions.fitted is None
     assert suggestions.posterior == {}
+    assert suggestions.prospect is None
 
 
 def test_a_region_of_failures_is_avoided() -> None:
@@ -250,9 +255,32 @@ def test_the_posterior_is_on_the_scale_of_the_outcomes(plain: Space) -> None:
     observations = _observe(plain, 20)
     wider = [o.model_copy(update={"value": 7.0 + 50 * (o.value or 0.0)}) for o in observations]
     posterior, of_wider = suggest(plain, observations).posterior, suggest(plain, wider).posterior
+    narrow_next, wide_next = suggest(plain, observations).prospect, suggest(plain, wider).prospect
+    assert narrow_next is not None
+    assert wide_next is not None
+    np.testing.assert_allclose(wide_next.gain, 50 * narrow_next.gain, rtol=1e-2)
+    np.testing.assert_allclose(wide_next.noise, 50 * narrow_next.noise, rtol=1e-2)
     for number, found in posterior.items():
         np.testing.assert_allclose(of_wider[number].mean, 7.0 + 50 * found.mean, rtol=1e-4)
         np.testing.assert_allclose(of_wider[number].sem, 50 * found.sem, rtol=1e-3)
+
+
+def test_the_prospect_is_what_samples_of_the_posterior_gain(plain: Space) -> None:
+    """E[max(best mean - f, 0)] at the suggested point, whose posterior one more observation does not change."""
+    rng = np.random.default_rng(1)
+    observations = [o.model_copy(update={"value": (o.value or 0.0) + 0.1 * rng.normal()}) for o in _observe(plain, 25)]
+    found = suggest(plain, observations)
+    assert found.prospect is not None
+    domain = Domain.of(plain)
+    outcomes = standardize(observations)
+    x = domain.encode([o.params for o in observations])
+    assert found.fitted is not None
+    surrogate = Surrogate.condition(domain, x, outcomes.z, found.fitted.outcome)
+    mean, variance = surrogate.posterior(torch.from_numpy(domain.encode(found.params)))
+    samples = outcomes.mean + outcomes.scale * (mean.item() + variance.sqrt().item() * rng.normal(size=1_000_000))
+    best = min(estimate.mean for estimate in found.posterior.values())
+    np.testing.assert_allclose(found.prospect.gain, np.maximum(best - samples, 0.0).mean(), rtol=0.02)
+    np.testing.assert_allclose(found.prospect.noise**2, 2 * found.fitted.outcome.noise * outcomes.scale**2)
 
 
 def test_a_lucky_trial_is_not_the_incumbent() -> None:

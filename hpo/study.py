@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -21,7 +21,7 @@ import optuna
 import hpo
 from hpo.config import InvalidConfig, StudyConfig, TrialConfig
 from hpo.config.difference import describe, differences
-from hpo.earlier_trials import in_changed_space
+from hpo.earlier_trials import Source, in_changed_space, or_warm_start, require_sources, sources
 from hpo.errors import LeaseLost, StudyConflict
 from hpo.records import Outcome, Report, TrialOutcome, TrialSpec
 from hpo.results import queries, store
@@ -47,11 +47,15 @@ class Lease:
     confirms: int | None = None  # number of the trial that it repeats with another seed
 
 
-def create_or_resume(config: StudyConfig, database: Database) -> Study:
-    """The study of this name, new or as it stands; raises StudyConflict where it has another config."""
+def create_or_resume(config: StudyConfig, database: Database, warm_start: Sequence[str] = ()) -> Study:
+    """The study of this name, new or as it stands; raises StudyConflict where it has another config.
+
+    ``warm_start``: names of other studies whose trials are data of this one, from now on; those that it has stay.
+    """
+    require_sources(database, config, warm_start)
     existing = queries.find_study(database, config.name)
     if existing is None:
-        study_id = store.create_study(
+        store.create_study(
             database,
             name=config.name,
             direction=config.objective.direction,
@@ -60,10 +64,15 @@ def create_or_resume(config: StudyConfig, database: Database) -> Study:
             config_hash=config.hash,
             code_version=hpo.__version__,
             task_descriptor=config.meaning()["tasks"],
+            warm_start=warm_start,
         )
-        return Study(database, study_id, config)
-    _take_changes(existing.study_id, StudyConfig.from_dict(existing.config), config, database)
-    return Study.of(database, queries.study(database, config.name))
+    else:
+        _take_changes(existing.study_id, StudyConfig.from_dict(existing.config), config, database)
+    row = queries.study(database, config.name)
+    if more := [name for name in warm_start if name not in row.warm_start]:
+        store.set_warm_start(database, row.study_id, [*row.warm_start, *more])
+        row = queries.study(database, config.name)
+    return Study.of(database, row)
 
 
 def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: Database) -> None:
@@ -71,7 +80,7 @@ def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: D
     if refused := [change for change in changes if not change.allowed]:
         raise StudyConflict(
             f"the study {new.name!r} exists with another config:\n{describe(refused)}\n"
-            "Launch with the config it has, or give the changed one another name."
+            f"Launch with the config it has, or give the changed one another name{or_warm_start(new.name)}."
         )
     if changes:
         with store.asking(database, study_id, f"launch-{uuid.uuid4().hex}", ASK_LOCK_S):  # no worker is to mix the two
@@ -94,12 +103,13 @@ class Study:
         self._worker_seed = worker_seed
         self._config_hash = config.hash
         self._stages = Stages(database, study_id, config.name, self.space)
+        self._warm_start: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, database: Database, row: queries.StudyRow, worker_seed: int = 0) -> Self:
         """A study that is in the database; workers differ in their seeds."""
         study = cls(database, row.study_id, StudyConfig.from_dict(row.config), worker_seed)
-        study._config_hash = row.config_hash
+        study._config_hash, study._warm_start = row.config_hash, row.warm_start
         return study
 
     @property
@@ -110,7 +120,13 @@ class Study:
     @cached_property
     def sampler(self) -> optuna.samplers.BaseSampler:
         """Made late: the Gaussian process costs a second of imports."""
-        return make_sampler(self.config.sampler, self.space, self._worker_seed, self.config.stop.trials)
+        observations = [source.observations for source in self.sources]
+        return make_sampler(self.config.sampler, self.space, self._worker_seed, self.config.stop.trials, observations)
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Trials of the studies that it is warm-started from, as they stand at the first look."""
+        return sources(self.database, self._warm_start, self.space)
 
     @cached_property
     def optuna_study(self) -> optuna.Study:

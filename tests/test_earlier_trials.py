@@ -1,4 +1,4 @@
-"""A study whose search space changes while it has trials, on a real database, without training."""
+"""Trials from before: of a study whose search space changes, and of others, on a real database, without training."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from hpo import study
 from hpo.config import StudyConfig
-from hpo.errors import StudyConflict
-from hpo.records import Estimate
+from hpo.errors import InputError, StudyConflict
+from hpo.records import Estimate, Outcome, TrialOutcome
 from hpo.results import queries, store
 from hpo.results.engine import Database
 from hpo.sampler import distributions
@@ -161,5 +161,90 @@ def test_a_trial_that_another_program_has_put_outside_stays_there(database: Data
 def test_a_dimension_less_is_refused(database: Database) -> None:
     assert CONFIG["model"]["cell"] == "lstm"
     trained(study.create_or_resume(of({**RATE, **CELL}), database), 1)
-    with pytest.raises(StudyConflict, match=r"search.model.cell: was .* is now absent"):
+    with pytest.raises(StudyConflict, match=r"search.model.cell: was .* is now absent\n.*--warm-start small"):
         study.create_or_resume(of(RATE), database)
+
+
+# Other studies
+
+
+def source(database: Database, **sections: Any) -> study.Study:
+    """The study "old": three good trials, one that diverged and one that was lost."""
+    raw = {**of(NARROW).to_dict(), "name": "old", **sections}
+    made = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    trained(made, 3)
+    made.finish(lease(made), TrialOutcome(outcome=Outcome.DIVERGED, reason="nan"))
+    made.finish(lease(made), TrialOutcome(outcome=Outcome.LOST, reason="its worker died"))
+    return made
+
+
+def test_its_trials_are_points_of_this_space(database: Database) -> None:
+    """With what their configs say of a field that it did not search; a lost one says nothing."""
+    source(database)
+    running = study.create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
+    (found,) = running.sources
+    old = {row.number: row.parameters for row in queries.study_trials(database, "old")}
+    assert [(o.number, o.outcome, o.value) for o in found.observations] == [
+        *((number, Outcome.OK, float(number)) for number in range(3)),
+        (3, Outcome.DIVERGED, None),
+    ]
+    assert all(o.params == {"model.hidden_size": 4, **old[o.number]} for o in found.observations)
+    assert (found.name, found.left_out) == ("old", {})
+    assert lease(running).config.model.hidden_size == 4, "the first trial repeats its best"
+
+
+def test_those_that_are_none_are_counted(database: Database) -> None:
+    source(database)
+    outside = {**WIDE, "model.hidden_size": {"type": "int", "low": 5, "high": 6}}
+    (found,) = study.create_or_resume(of(outside, "gp_ei"), database, ["old"]).sources
+    assert (found.observations, found.left_out) == ((), {"model.hidden_size": 4})
+
+
+def test_what_was_to_be_maximized_is_minimized(database: Database) -> None:
+    classes = {"tasks": {"kind": "language_id"}, "objective": {"metric": "query_accuracy", "direction": "maximize"}}
+    source(database, **classes)
+    (found,) = study.create_or_resume(of(WIDE, "gp_ei"), database, ["old"]).sources
+    assert [o.value for o in found.observations] == [0.0, -1.0, -2.0, None]
+
+
+def test_the_sources_are_remembered_and_added_to(database: Database) -> None:
+    source(database)
+    study.create_or_resume(StudyConfig.from_dict({**of(WIDE).to_dict(), "name": "older"}), database)
+
+    def sources() -> tuple[str, ...]:
+        return queries.study(database, "small").warm_start
+
+    study.create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
+    version = queries.study(database, "small").version
+    again = study.create_or_resume(of(WIDE, "gp_ei"), database)
+    assert (sources(), len(again.sources)) == (("old",), 1)
+    assert queries.study(database, "small").version == version
+    study.create_or_resume(of(WIDE, "gp_ei"), database, ["older", "old"])
+    assert sources() == ("old", "older")
+    assert queries.study(database, "small").version != version, "workers are to look again"
+
+
+def test_a_source_that_was_deleted_is_passed_over(database: Database) -> None:
+    source(database)
+    study.create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
+    optuna.delete_study(study_name="old", storage=database.optuna_storage)
+    again = study.create_or_resume(of(WIDE, "gp_ei"), database)
+    assert again.sources == []
+    lease(again)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("gp_ei", "odl", "did you mean 'old'"),
+        ("gp_ei", "small", "expected the name of another one"),
+        ("tpe", "old", "sampler.kind 'tpe', only gp_ei"),
+    ],
+)
+def test_bad_sources_are_refused_before_anything_is_made(
+    database: Database, kind: str, name: str, message: str
+) -> None:
+    source(database)
+    with pytest.raises(InputError, match=message):
+        study.create_or_resume(of(WIDE, kind), database, [name])
+    assert queries.find_study(database, "small") is None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo.cli import text
 from hpo.cli.interrupt import INTERRUPTED
 from hpo.cli.options import examples, home, json_option, storage_option, storage_url
 from hpo.cli.preflight import require_packages, require_search
@@ -16,7 +17,7 @@ from hpo.executors import devices
 from hpo.executors.devices import SlotPlan
 
 if TYPE_CHECKING:
-    from hpo.results.engine import Database
+    from hpo.earlier_trials import Source
     from hpo.study import Study
 
 
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
 )
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Instead of the config's stop.trials.")
+@click.option(
+    "--warm-start",
+    multiple=True,
+    metavar="STUDY",
+    help="Learn from the trials of another study in the same database too; may be repeated. Remembered.",
+)
 @storage_option
 @json_option
-def launch(config: Path, trials: int | None, storage: str | None, as_json: bool) -> None:
+def launch(config: Path, trials: int | None, warm_start: tuple[str, ...], storage: str | None, as_json: bool) -> None:
     """Run the study that CONFIG describes: create it, or go on with it where it stands, until it is done.
 
     Workers are started on this machine as the config's execution section says; others may join with hpo worker.
@@ -40,9 +47,11 @@ def launch(config: Path, trials: int | None, storage: str | None, as_json: bool)
     slots = devices.plan_slots(devices.choose(execution.devices), execution.slots_per_device)
     url = storage_url(storage, study_config.storage)
     from hpo.results import engine  # here: what is wrong with the config is said before half a second of imports
+    from hpo.study import create_or_resume
 
     with engine.connect(url, create=True) as database:
-        code = _run(study_config, database, url, slots, as_json)
+        study = create_or_resume(study_config, database, tuple(dict.fromkeys(warm_start)))
+        code = _run(study, url, slots, as_json)
     raise click.exceptions.Exit(code)
 
 
@@ -53,16 +62,16 @@ def _load(path: Path, trials: int | None) -> StudyConfig:
     return StudyConfig.from_dict({**config.to_dict(), "stop": {**config.stop.model_dump(), "trials": trials}})
 
 
-def _run(config: StudyConfig, database: Database, url: str, slots: list[SlotPlan], as_json: bool) -> int:
+def _run(study: Study, url: str, slots: list[SlotPlan], as_json: bool) -> int:
     from hpo.cli.interrupt import Interrupt
     from hpo.cli.live import display
     from hpo.cli.session import Session
     from hpo.cli.summary import print_summary
     from hpo.cli.watch import Watch
     from hpo.executors.local import LocalExecutor
-    from hpo.study import create_or_resume
 
-    study, watch = create_or_resume(config, database), Watch(database, config)
+    config, database = study.config, study.database
+    watch = Watch(database, config)
     if study.is_done():
         last = watch.look()
         early = f"its search stopped {last.stop_reason}"
@@ -73,6 +82,8 @@ def _run(config: StudyConfig, database: Database, url: str, slots: list[SlotPlan
     executor = LocalExecutor(config.name, url, slots, study.folder(home()) / "logs")
     with Interrupt() as interrupt, display() as shown:
         shown.say(_opening(study, slots))
+        for source in study.sources:
+            shown.say(_warm_start(source))
         last = Session(study, executor, watch, shown, interrupt).run()
     if interrupt.asked:
         click.echo("stopped; nothing is lost: the same command goes on where it stands", err=True)
@@ -104,3 +115,14 @@ def _opening(study: Study, slots: list[SlotPlan]) -> str:
     threads = f"{slots[0].threads} thread{'s' if slots[0].threads > 1 else ''} a worker"
     budget = f"{study.config.stop.trials} trials{_confirmation(study.config)}"
     return f"study {study.name}: {budget} on {where} ({threads}), results in {study.database.url_masked}"
+
+
+def _warm_start(source: Source) -> str:
+    used, left_out = len(source.observations), sum(source.left_out.values())
+    said = (
+        f"warm start from {text.printable(source.name)}: {used} of its {used + left_out} trials are data of this study"
+    )
+    if not left_out:
+        return said
+    reasons = ", ".join(f"{count} by {path}" for path, count in source.left_out.items())
+    return f"{said}; the others lie outside of its search space: {reasons}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -36,22 +37,24 @@ def show(study: str, trial: int, storage: str | None, as_json: bool) -> None:
     """Everything about TRIAL of STUDY: its outcome and reason, config, reports and adaptation curves."""
     with open_to_read(storage) as database:
         found = queries.trial(database, study, trial)
-    click.echo(to_json(as_record(found)) if as_json else as_text(found))
+        warm_start = queries.study(database, study).warm_start
+    click.echo(to_json(as_record(found, warm_start)) if as_json else as_text(found, warm_start))
 
 
-def as_record(found: TrialDetail) -> dict[str, Any]:
-    """For programs."""
+def as_record(found: TrialDetail, warm_start: Sequence[str]) -> dict[str, Any]:
+    """For programs; ``warm_start``: the studies that the trial's study learns from."""
     return {
         **asdict(found.trial),
+        "warm_start": list(warm_start),
         "config": found.config,
         "reports": [asdict(report) for report in found.reports],
         "curves": [curve.model_dump(mode="json") for curve in found.curves],
     }
 
 
-def as_text(found: TrialDetail) -> str:
+def as_text(found: TrialDetail, warm_start: Sequence[str]) -> str:
     """Facts, then the config, then the curves."""
-    parts = [_facts(found.trial)]
+    parts = [_facts(found.trial, warm_start)]
     if found.config is not None:
         parts.append("config\n" + _indented(to_yaml(found.config)))
     if found.reports:
@@ -60,7 +63,7 @@ def as_text(found: TrialDetail) -> str:
     return "\n\n".join(parts)
 
 
-def _facts(row: TrialRow) -> str:
+def _facts(row: TrialRow, warm_start: Sequence[str]) -> str:
     facts = {
         "outcome": row.outcome or _state(row),
         "reason": _reason(row.reason),
@@ -78,6 +81,7 @@ def _facts(row: TrialRow) -> str:
         "started": f"{moment(row.started_at)} UTC" if row.started_at else None,
         "ended": f"{moment(row.completed_at)} UTC" if row.completed_at else None,
         "checkpoint": row.checkpoint_uri,
+        "study": text.warm_started(warm_start) if warm_start else None,
     }
     shown = [f"  {name:<15}  {text.printable(value)}" for name, value in facts.items() if value]
     return "\n".join([f"trial {row.number} of {text.printable(row.study)}", *shown])

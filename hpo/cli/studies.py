@@ -95,6 +95,8 @@ def as_text(found: StudyProgress, workers: Sequence[WorkerRow]) -> str:
     if study.stop_reason is not None:
         lines.append(f"  the search stopped {study.stop_reason}")
     lines += [f"  {line}" for line in _confirming(found)]
+    if study.warm_start:
+        lines.append(f"  {text.printable(text.warm_started(study.warm_start))}")
     if found.outcomes:
         lines.append("  outcomes: " + ", ".join(f"{count} {outcome}" for outcome, count in found.outcomes.items()))
     if found.trials_per_hour is not None and study.status == "running":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.report.text import duration, estimate, interval, memory, of, of_new_seeds
@@ -21,6 +21,7 @@ __all__ = [
     "printable",
     "scalar",
     "short_names",
+    "warm_started",
 ]
 
 
@@ -58,3 +59,8 @@ def one_line(value: str, width: int = 100) -> str:
     """The first line, cut where it is too long."""
     first = value.strip().partition("\n")[0]
     return printable(first if len(first) <= width else first[: width - 1] + "…")
+
+
+def warm_started(names: Sequence[str]) -> str:
+    """Where else a study learns from."""
+    return f"warm-started from {', '.join(names)}"

@@ -75,6 +75,7 @@ _STUDIES = (
         hpo_study.c.created,
         hpo_study.c.candidates,
         hpo_study.c.stop_reason,
+        hpo_study.c.warm_start,
     )
     .join(hpo_study, hpo_study.c.study_id == studies.c.study_id)
     .join(study_directions, study_directions.c.study_id == studies.c.study_id)
@@ -273,9 +274,12 @@ def _estimate(mean: float | None, sem: float | None) -> Estimate:
 def _study_rows(database: Database, query: Select[Any]) -> list[StudyRow]:
     with database.reading() as connection:
         rows = connection.execute(query).mappings().all()
-    return [
-        StudyRow(**{**row, "direction": row["direction"].lower(), "status": StudyStatus(row["status"])}) for row in rows
-    ]
+    return [_study_row(dict(row)) for row in rows]
+
+
+def _study_row(row: dict[str, Any]) -> StudyRow:
+    direction, status = row.pop("direction").lower(), StudyStatus(row.pop("status"))
+    return StudyRow(**{**row, "direction": direction, "status": status, "warm_start": tuple(row["warm_start"] or ())})
 
 
 def _read(database: Database, sql: str, **values: object) -> Sequence[Row[Any]]:

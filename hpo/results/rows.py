@@ -35,6 +35,12 @@ class StudyRow:
     created: float  # seconds since 1970 UTC
     candidates: list[int] | None  # numbers of the trials that are confirmed; None: not chosen yet
     stop_reason: str | None  # why the search ended before its trials were used up
+    warm_start: tuple[str, ...] = ()  # names of the studies whose trials are data of this one
+
+    @property
+    def version(self) -> object:
+        """Another one where a worker has to look again."""
+        return self.config_hash, self.warm_start
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-HPO_REVISION = "0003"  # of the newest migration
+HPO_REVISION = "0004"  # of the newest migration
 OPTUNA_REVISION = "v3.2.0.a"  # of Optuna's tables as they are in Optuna 5.0
 HPO_VERSION_TABLE = "hpo_alembic_version"
 OPTUNA_VERSION_TABLE = "alembic_version"
@@ -93,6 +93,7 @@ hpo_study = Table(
     Column("ask_floor", Integer, nullable=False),  # the newest trial_id when the ask lock was taken
     Column("candidates", Json),  # numbers of the trials that are confirmed; None: not chosen yet
     Column("stop_reason", Text),  # why the search ended before its trials were used up
+    Column("warm_start", Json),  # names of the studies whose trials are data of this one; None: of none
 )
 hpo_trial = Table(
     "hpo_trial",

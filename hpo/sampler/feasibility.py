@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.sampler.acquisition import Acquisition
-from hpo.sampler.domain import Domain, Points
-from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
+from hpo.sampler.domain import Points
+from hpo.sampler.sources import Data, Sources
+from hpo.sampler.surrogate import Hyperparameters, Surrogate
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,20 @@ class Feasibility:
 
     @classmethod
     def learn(
-        cls, domain: Domain, x: Points, failed: NDArray[np.bool_], start: Hyperparameters | None = None
+        cls, sources: Sources, x: Points, failed: NDArray[np.bool_], start: Hyperparameters | None = None
     ) -> Feasibility:
-        """From n points (n, d) and whether each failed (n,); ``start``: see surrogate.fit."""
-        labels = np.where(failed, -1.0, 1.0)
-        return cls(Surrogate.condition(domain, x, labels, fit(domain, x, labels, start)))
+        """From n points (n, d) and whether each failed (n,), and those of ``sources``; ``start``: see surrogate.fit."""
+        others = [_labels(source.tried, source.failed) for source in sources.each]
+        return cls(sources.surrogate(_labels(x, failed), others, start))
 
     def log_probability(self, x: Tensor) -> Tensor:
         """(m, d) canonical points -> (m,) log P, differentiable."""
         mean, variance = self.surrogate.posterior(x)
         return log_ndtr(mean / (variance + self.surrogate.hyperparameters.noise).sqrt())
+
+
+def _labels(x: Points, failed: NDArray[np.bool_]) -> Data:
+    return Data(x, np.where(failed, -1.0, 1.0), np.zeros(len(x)))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,10 +18,11 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
-from hpo.records import Estimate, Prospect
+from hpo.records import Estimate, Observation, Prospect
 from hpo.sampler.distributions import distributions
 from hpo.sampler.domain import Domain, Key
 from hpo.sampler.history import History, history, sign
+from hpo.sampler.sources import Sources
 from hpo.sampler.suggest import STARTUP_TRIALS, Fitted, suggest
 from hpo.space import Params, Space, is_near
 
@@ -40,7 +41,8 @@ class GpEiSampler(BaseSampler):
 
     ``seed`` is the study's, ``worker_seed`` the worker's: workers share the start-up sequence and differ in the search,
     so that two with one history do not propose one point. ``thrifty_trials``: over so many, the weight that the cost of
-    a trial has falls from 1 to 0. Thread-safe. Keeps the last fits' hyperparameters as the
+    a trial has falls to 0. ``sources``: trials of other studies, each study's by itself, to be minimized. Thread-safe.
+    Keeps the last fits' hyperparameters as the
     start of the next, and prepared suggestions; nothing else, so that a new sampler continues a study.
     """
 
@@ -52,8 +54,10 @@ class GpEiSampler(BaseSampler):
         worker_seed: int = 0,
         startup_trials: int = STARTUP_TRIALS,
         thrifty_trials: int = 0,
+        sources: Sequence[Sequence[Observation]] = (),
     ) -> None:
         self._domain = Domain.of(space)
+        self._sources = Sources.of(self._domain, sources)
         self._distributions = distributions(space)
         self._seed = seed
         self._search_seed = int(np.random.SeedSequence([seed, worker_seed]).generate_state(1)[0])
@@ -129,6 +133,7 @@ class GpEiSampler(BaseSampler):
                 leave=min(past.unknown, MOST_UNKNOWN),
                 fitted=self._fitted,
                 thrift=max(0.0, 1.0 - number / self._thrifty_trials) if self._thrifty_trials else 0.0,
+                sources=self._sources,
             )
         self._fitted = suggestions.fitted
         self._prospect = suggestions.prospect

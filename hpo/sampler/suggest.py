@@ -25,6 +25,7 @@ from hpo.sampler.cost import Cost, ThriftyAcquisition
 from hpo.sampler.domain import Domain, Key, Points
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
 from hpo.sampler.outcomes import Standardized, informative, is_measured, standardize
+from hpo.sampler.sources import OWN_TRIALS, Data, Sources, Transfer, Used
 from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
 from hpo.space import Params, Space
 
@@ -34,10 +35,11 @@ SPARE = 128  # points to choose from where the start-up sequence meets one that 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Hyperparameters of the surrogate and of where trials fail; None where none has."""
+    """Hyperparameters of the surrogate, alone and with sources, and of where trials fail; None where none has."""
 
     outcome: Hyperparameters
     failure: Hyperparameters | None
+    with_sources: Mapping[Used, Hyperparameters] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def suggest(
     leave: int = 0,
     fitted: Fitted | None = None,
     thrift: float = 0.0,
+    sources: Sources | None = None,
 ) -> Suggestions:
     """``n`` points to try, given trials that ended (``observations``, to be minimized) and params of those that run.
 
@@ -81,6 +84,7 @@ def suggest(
     ``leave``: how many of the best points to leave to others that ask at this moment (after the start-up).
     ``fitted``: of the last answer; makes the fits several times faster.
     ``thrift``: from 0, where costs do not count, to 1, where the expected improvement a second is maximized.
+    ``sources``: of other studies. The start-up is over when one of them is known to help.
     """
     domain = Domain.of(space)
     observations = [observation for observation in observations if domain.contains(observation.params)]
@@ -89,11 +93,13 @@ def suggest(
         number = len(observations) + len(pending)
     seen = {domain.key(params) for params in chain((o.params for o in observations), pending)}
     rng = np.random.default_rng([seed, number])
+    sources = Sources(domain) if sources is None else sources
     data = informative(observations)
-    if len(space) == 0 or len(data) < startup_trials or not any(is_measured(observation) for observation in data):
+    knowledge = _learn(domain, data, fitted, sources, thrift) if _is_enough(data, startup_trials, sources) else None
+    if knowledge is None or (len(data) < startup_trials and not knowledge.transfer.used):
         design = np.random.default_rng(seed if design_seed is None else design_seed)
-        return Suggestions(tuple(_space_filling(domain, seen, n, number, design, rng)))
-    knowledge = _learn(domain, data, fitted, thrift)
+        filling = tuple(_space_filling(domain, seen, n, number, design, rng, sources.best))
+        return Suggestions(filling, posterior={} if knowledge is None else knowledge.posterior())
     improving = _improving(domain, knowledge, domain.encode(pending), seen, rng)
     params, posterior = tuple(islice(improving, leave, leave + n)), knowledge.posterior()
     best = min((found.mean for found in posterior.values()), default=None)
@@ -101,25 +107,38 @@ def suggest(
     return Suggestions(params, knowledge.fitted, posterior, prospect)
 
 
+def _is_enough(data: Sequence[Observation], startup_trials: int, sources: Sources) -> bool:
+    """Whether there is something to learn from."""
+    measured = sum(map(is_measured, data))
+    return measured > 0 and (len(data) >= startup_trials or (len(sources) > 0 and measured >= OWN_TRIALS))
+
+
 @dataclass(frozen=True)
 class _Knowledge:
-    """The surrogate and what it was fitted to: n measured trials, their points (n, d) and outcomes.
+    """What was learned from n measured trials, their points (n, d) and outcomes.
 
-    ``feasibility``: None where no trial has failed; ``cost``: and how much it counts.
+    ``alone``: hyperparameters without sources. ``feasibility``: None where no trial has failed; ``cost``: and how much
+    it counts.
     """
 
     data: Sequence[Observation]
     x: Points
     outcomes: Standardized
-    surrogate: Surrogate
+    alone: Hyperparameters
+    transfer: Transfer
     feasibility: Feasibility | None
     cost: tuple[Cost, float] | None
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """With the sources that help."""
+        return self.transfer.surrogate
 
     @property
     def fitted(self) -> Fitted:
         """See Suggestions."""
         failure = None if self.feasibility is None else self.feasibility.surrogate.hyperparameters
-        return Fitted(self.surrogate.hyperparameters, failure)
+        return Fitted(self.alone, failure, self.transfer.fitted)
 
     def goal(self, pending: Points, seed: int) -> Acquisition:
         """What the next point is to maximize, while trials at ``pending`` (p, d) run."""
@@ -152,16 +171,21 @@ class _Knowledge:
         return {o.number: Estimate(mean=mean, sem=deviation) for o, mean, deviation in rows if o.outcome is Outcome.OK}
 
 
-def _learn(domain: Domain, data: Sequence[Observation], start: Fitted | None, thrift: float) -> _Knowledge:
+def _learn(
+    domain: Domain, data: Sequence[Observation], start: Fitted | None, sources: Sources, thrift: float
+) -> _Knowledge:
     tried = domain.encode([observation.params for observation in data])
     failed = np.array([not is_measured(observation) for observation in data])
     measured, x = [observation for observation in data if is_measured(observation)], tried[~failed]
     outcomes = standardize(measured)
     hyperparameters = fit(domain, x, outcomes.z, start.outcome if start else None, outcomes.noise)
-    feasibility = Feasibility.learn(domain, tried, failed, start.failure if start else None) if failed.any() else None
-    surrogate = Surrogate.condition(domain, x, outcomes.z, hyperparameters, outcomes.noise)
+    alone = Surrogate.condition(domain, x, outcomes.z, hyperparameters, outcomes.noise)
+    transfer = sources.transfer(alone, Data(x, outcomes.z, outcomes.noise), start.with_sources if start else {})
+    helping = sources.only(transfer.used)
+    any_failed = failed.any() or any(source.failed.any() for source in helping.each)
+    feasibility = Feasibility.learn(helping, tried, failed, start.failure if start else None) if any_failed else None
     cost = (Cost.learn(domain, tried, [each.seconds for each in data]), thrift) if thrift else None
-    return _Knowledge(measured, x, outcomes, surrogate, feasibility, cost)
+    return _Knowledge(measured, x, outcomes, hyperparameters, transfer, feasibility, cost)
 
 
 def _improving(
@@ -178,13 +202,20 @@ def _improving(
 
 
 def _space_filling(
-    domain: Domain, seen: set[Key], n: int, number: int, design: np.random.Generator, rng: np.random.Generator
+    domain: Domain,
+    seen: set[Key],
+    n: int,
+    number: int,
+    design: np.random.Generator,
+    rng: np.random.Generator,
+    first: Points,
 ) -> Iterator[Params]:
-    """Points ``number``, ... of the shared sequence; where one was tried already, any other."""
+    """``first`` (S, d), then points of the shared sequence, from ``number`` on; where one was tried, any other."""
     if len(domain) == 0 or n == 0:
         yield from ({} for _ in range(n))
         return
     own = domain.canonical(domain.snap(sobol(len(domain), n, design, number)))
+    own[: max(len(first) - number, 0)] = first[number : number + n]
     others = domain.canonical(domain.snap(sobol(len(domain), SPARE, rng)))
     for x in own:
         yield _take(domain, chain([x], others), seen, fallback=x)

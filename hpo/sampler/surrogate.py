@@ -15,7 +15,7 @@ suggestion several times as fast as going through their model classes, with the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -55,7 +55,7 @@ class Hyperparameters:
 class Surrogate:
     """A fitted Gaussian process, as what its posterior is made of."""
 
-    embedding: Embedding
+    embedding: Callable[[Tensor], Tensor]
     hyperparameters: Hyperparameters
     scale: Tensor  # (e,) sqrt(w) of each embedded coordinate
     train: Tensor  # (n, e) embedded and scaled

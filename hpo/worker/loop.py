@@ -36,7 +36,7 @@ class Worker:
         self._study_name = study_name
         self._runner = RunnerProcess(slot)
         self._stop = StopRequest()
-        self._studies: dict[int, tuple[str, Study | None]] = {}  # study_id -> config hash, study
+        self._studies: dict[int, tuple[object, Study | None]] = {}  # study_id -> version, study
         self._in_doubt = False
 
     def run(self) -> None:
@@ -71,8 +71,8 @@ class Worker:
     def _study(self, row: queries.StudyRow) -> Study | None:
         """None where this machine cannot serve it, which is said once; raised where it was asked for by name."""
         known = self._studies.get(row.study_id)
-        if known is None or known[0] != row.config_hash:
-            known = self._studies[row.study_id] = (row.config_hash, self._open(row))
+        if known is None or known[0] != row.version:
+            known = self._studies[row.study_id] = (row.version, self._open(row))
         return known[1]
 
     def _open(self, row: queries.StudyRow) -> Study | None:

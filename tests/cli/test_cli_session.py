@@ -12,10 +12,11 @@ from typing import Any, Self
 
 import pytest
 
-from hpo.cli import session
+from hpo.cli import launch, session
 from hpo.cli.interrupt import Interrupt
 from hpo.cli.progress import EndedTrial, Progress
 from hpo.cli.session import Session
+from hpo.earlier_trials import Source
 from hpo.errors import StorageUnreachable
 from hpo.executors import local
 from hpo.executors.local import WorkersFailed
@@ -224,3 +225,12 @@ def test_a_launch_from_nothing_to_its_summary(run: Run, write: Any, monkeypatch:
 
     more = run("launch", "study.yaml", "--trials", "4")  # a difference that a study can take
     assert "4 of 4 trials ended" in more.stdout
+
+
+def test_a_launch_says_what_it_learns_from() -> None:
+    none_left, some = Source("old", (), {}), Source("old\x1b", (), {"model.cell": 2, "learner.inner_lr": 1})
+    assert launch._warm_start(none_left) == "warm start from old: 0 of its 0 trials are data of this study"
+    assert launch._warm_start(some) == (
+        "warm start from old\\x1b: 0 of its 3 trials are data of this study; "
+        "the others lie outside of its search space: 2 by model.cell, 1 by learner.inner_lr"
+    )

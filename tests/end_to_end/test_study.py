@@ -85,6 +85,27 @@ def test_a_changed_study_keeps_its_trials(hpo: Hpo) -> None:
     assert "hidden_size=4" in hpo("show", "small", "0")
 
 
+def test_a_study_learns_from_another(hpo_on_postgres: Hpo) -> None:
+    """Every worker that joins, and a launch without the option, uses the same sources."""
+    hpo = hpo_on_postgres
+    search = {"learner.inner_lr": {"type": "float", "low": 0.01, "high": 0.5, "log": True}}
+    hpo("launch", str(hpo.replace(name="old", search=search, stop={"trials": 5})))
+    (best, *_) = json.loads(hpo("best", "old", "--format", "json"))
+    wider = {**search, "model.hidden_size": {"type": "int", "low": 2, "high": 6}}
+    new = {"name": "new", "search": wider, "sampler": {"startup_trials": 8}, "pruner": {"kind": "none"}}
+    launched = hpo.start("launch", str(hpo.replace(**new, stop={"trials": 3})), "--warm-start", "old")
+    said, _ = launched.communicate(timeout=100)
+    assert "warm start from old: 5 of its 5 trials are data of this study" in said
+    first = json.loads(hpo("show", "new", "0", "--json"))
+    assert first["parameters"] == {**best["parameters"], "model.hidden_size": 4}
+    assert first["warm_start"] == ["old"]
+    assert "warm-started from old" in hpo("show", "new", "0")
+    again = hpo.start("launch", str(hpo.replace(**new, stop={"trials": 5})))
+    said, _ = again.communicate(timeout=100)
+    assert "warm start from old: 5 of its 5" in said
+    assert "warm-started from old" in hpo("status", "new")
+
+
 def test_interrupted_and_continued(hpo: Hpo) -> None:
     config = str(hpo.write(**LONG, stop={"trials": 2}))
     launch = hpo.start("launch", config)

@@ -98,7 +98,7 @@ def _rows(connection: Connection, table: str) -> list[dict[str, Any]]:
 
 
 ADDED = {
-    "hpo_study": ("candidates", "stop_reason"),
+    "hpo_study": ("candidates", "stop_reason", "warm_start"),
     "hpo_trial": (
         *("gradients", "posterior_sd", "prospect_gain", "prospect_noise", "confirms"),
         *("confirmed_mean", "confirmed_sem", "confirmed_seeds", "confirmed_failed"),

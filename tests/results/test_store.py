@@ -32,6 +32,7 @@ def _create(database: Database, config_hash: str = "h1", name: str = "lab") -> i
         code_version="0.1",
         priority=3,
         task_descriptor={"ways": 5},
+        warm_start=["before"],
     )
 
 
@@ -40,6 +41,7 @@ def test_a_study_comes_back_as_it_was_made(database: Database) -> None:
     row = queries.study(database, "lab")
     assert (row.study_id, row.direction, row.metric, row.status) == (study_id, "maximize", "query_accuracy", "running")
     assert (row.config, row.config_hash, row.code_version, row.priority) == (CONFIG, "h1", "0.1", 3)
+    assert row.warm_start == ("before",)
     study = optuna.load_study(study_name="lab", storage=database.optuna_storage)
     assert study.direction is optuna.study.StudyDirection.MAXIMIZE
     assert study.metric_names == ["query_accuracy"]
@@ -85,6 +87,15 @@ def test_status_and_config_can_change(lab: Lab) -> None:
         store.set_status(lab.database, lab.study_id, "asleep")
     with pytest.raises(StudyNotFound):
         store.set_status(lab.database, 999, "paused")
+
+
+def test_what_a_study_is_warm_started_from_can_change(lab: Lab) -> None:
+    assert queries.study(lab.database, "lab").warm_start == ()
+    for names in (("a", "b"), ()):
+        store.set_warm_start(lab.database, lab.study_id, names)
+        assert queries.study(lab.database, "lab").warm_start == names
+    with pytest.raises(StudyNotFound):
+        store.set_warm_start(lab.database, 999, ["a"])
 
 
 def test_wider_choices_keep_what_was_chosen(lab: Lab) -> None:

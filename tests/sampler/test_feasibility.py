@@ -10,6 +10,7 @@ from scipy.stats import norm
 from hpo.sampler.acquisition import LogEI
 from hpo.sampler.domain import Domain
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
+from hpo.sampler.sources import Sources
 from hpo.sampler.surrogate import Surrogate, fit
 from hpo.space import Space
 
@@ -22,7 +23,7 @@ def _points(space: Space, count: int, seed: int = 0) -> tuple[Domain, np.ndarray
 def test_a_learned_edge(plain: Space) -> None:
     """Trials fail where a > 0.6, whatever the rest."""
     domain, x = _points(plain, 40)
-    feasibility = Feasibility.learn(domain, x, x[:, 0] > 0.6)
+    feasibility = Feasibility.learn(Sources(domain), x, x[:, 0] > 0.6)
     _, fresh = _points(plain, 200, seed=1)
     probability = feasibility.log_probability(torch.from_numpy(fresh)).exp().numpy()
     assert (probability[fresh[:, 0] < 0.45] > 0.8).all()
@@ -35,7 +36,7 @@ def test_probability_is_the_probit_of_the_regression_on_labels(
 ) -> None:
     domain, x = _points(mixed, count, seed)
     failed = np.arange(count) < failures
-    feasibility = Feasibility.learn(domain, x, failed)
+    feasibility = Feasibility.learn(Sources(domain), x, failed)
     surrogate, noise = feasibility.surrogate, feasibility.surrogate.hyperparameters.noise
     _, at = _points(mixed, 5, seed + 1)
     # in NumPy: m = k^T (K + v I)^-1 y
@@ -57,7 +58,7 @@ def test_probability_is_the_probit_of_the_regression_on_labels(
 def test_far_from_all_trials_nothing_is_known(plain: Space) -> None:
     domain, x = _points(plain, 12)
     x[:, 0] *= 0.1
-    feasibility = Feasibility.learn(domain, x, x[:, 1] > 0.5)
+    feasibility = Feasibility.learn(Sources(domain), x, x[:, 1] > 0.5)
     probability = feasibility.log_probability(torch.tensor([[1e6, 1e6, 0.5]], dtype=torch.float64)).exp()
     assert math.isclose(float(probability), 0.5, abs_tol=1e-6)
 
@@ -66,7 +67,7 @@ def test_improvement_times_probability_and_its_gradient(plain: Space) -> None:
     domain, x = _points(plain, 20)
     z = (x[:, 0] - x[:, 0].mean()) / x[:, 0].std()
     surrogate = Surrogate.condition(domain, x, z, fit(domain, x, z))
-    improvement, feasibility = LogEI(surrogate, float(z.min())), Feasibility.learn(domain, x, x[:, 1] > 0.7)
+    improvement, feasibility = LogEI(surrogate, float(z.min())), Feasibility.learn(Sources(domain), x, x[:, 1] > 0.7)
     goal = FeasibleAcquisition(improvement, feasibility)
     _, at = _points(plain, 6, seed=2)
     at[:, 2] = x[0, 2]  # a category does not move
@@ -83,5 +84,5 @@ def test_improvement_times_probability_and_its_gradient(plain: Space) -> None:
 def test_failures_alone_and_successes_alone_are_learned(mixed: Space) -> None:
     domain, x = _points(mixed, 10)
     for failed, low, high in ((np.ones(10, bool), 0.0, 0.4), (np.zeros(10, bool), 0.6, 1.0)):
-        probability = Feasibility.learn(domain, x, failed).log_probability(torch.from_numpy(x)).exp()
+        probability = Feasibility.learn(Sources(domain), x, failed).log_probability(torch.from_numpy(x)).exp()
         assert ((low <= probability) & (probability <= high)).all()

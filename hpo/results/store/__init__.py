@@ -6,7 +6,7 @@ from hpo.results.store.asking import asking
 from hpo.results.store.confirming import plan_confirmation, record_confirmed
 from hpo.results.store.ending import reopen_search, stop_search
 from hpo.results.store.leases import FIRST, abandoned, begin_trial, release, release_worker, renew, take_over
-from hpo.results.store.studies import create_study, set_status, update_study_config
+from hpo.results.store.studies import create_study, set_status, set_warm_start, update_study_config
 from hpo.results.store.trials import finish, record_checkpoint, report, set_posterior
 from hpo.results.store.workers import heartbeat, remove_worker
 
@@ -35,6 +35,7 @@ __all__ = [
     "report",
     "set_posterior",
     "set_status",
+    "set_warm_start",
     "stop_search",
     "take_over",
     "update_study_config",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
@@ -32,6 +32,7 @@ def create_study(
     code_version: str,
     priority: int = 0,
     task_descriptor: dict[str, Any] | None = None,
+    warm_start: Sequence[str] = (),
 ) -> int:
     """Optuna's study and hpo's row, together or not at all; the study_id.
 
@@ -46,6 +47,7 @@ def create_study(
         "priority": priority,
         "code_version": code_version,
         "task_descriptor": task_descriptor,
+        "warm_start": list(warm_start) or None,
     }
     try:
         with database.transaction() as connection:
@@ -96,6 +98,12 @@ def set_status(database: Database, study_id: int, status: StudyStatus | str) -> 
     """running, paused, stopped or done; raises StudyNotFound, and ValueError for another status."""
     with database.transaction() as connection:
         _update(database, connection, study_id, status=StudyStatus(status))
+
+
+def set_warm_start(database: Database, study_id: int, names: Sequence[str]) -> None:
+    """Replaces the studies whose trials are data of this one; raises StudyNotFound."""
+    with database.transaction() as connection:
+        _update(database, connection, study_id, warm_start=list(names) or None)
 
 
 def _update(database: Database, connection: Connection, study_id: int, **values: Any) -> None:

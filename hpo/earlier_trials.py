@@ -19,7 +19,7 @@ from hpo.results.engine import Database
 from hpo.results.rows import RecordedTrial
 from hpo.sampler.domain import Domain
 from hpo.sampler.history import history
-from hpo.sampler.outcomes import informative
+from hpo.sampler.outcomes import is_informative
 from hpo.space import OutsideSpace, Params, Space
 
 
@@ -103,7 +103,7 @@ def sources(database: Database, names: Sequence[str], space: Space) -> list[Sour
 def _source(database: Database, row: queries.StudyRow, space: Space) -> Source:
     """Fields that the space does not search may have had any value: whether they matter is what the model learns."""
     study = optuna.load_study(study_name=row.name, storage=database.optuna_storage)
-    told = informative(history(study, Domain.of(Space(()))).observations)
+    told = [one for one in history(study, Domain.of(Space(()))).observations if is_informative(one)]
     recorded = {trial.number: trial for trial in queries.recorded_trials(database, row.study_id)}
     kept, left_out = [], Counter[str]()
     for observation in told:

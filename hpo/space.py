@@ -188,6 +188,10 @@ class Space:
             float,
         )
 
+    def is_complete(self, params: Mapping[str, Any]) -> bool:
+        """Whether params have a value for every active dimension and for nothing else."""
+        return params.keys() == {each.name for each in self.dimensions if _holds(each.when, params)}
+
     def decode(self, x: Coordinates) -> Params:
         """The nearest valid params; inactive dimensions are left out. ``decode(encode(p)) == p``."""
         params: Params = {}

@@ -32,7 +32,7 @@ RAW_CANDIDATES = 2048
 STARTS = 10
 EXHAUSTIVE = 16  # values of an int up to which all of them are tried
 ROUNDS = 10
-IMPROVEMENT = 1e-4  # of the logarithm: less is no improvement
+IMPROVEMENT = 1e-2  # of the logarithm: less is no improvement
 
 Values = NDArray[np.float64]
 

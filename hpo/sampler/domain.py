@@ -21,6 +21,11 @@ Points = NDArray[np.float64]
 Key = bytes
 
 
+def key(x: Points) -> Key:
+    """Equal for equal points (d,)."""
+    return np.nan_to_num(x, nan=-1.0).tobytes()
+
+
 @dataclass(frozen=True)
 class Domain:
     """``grids``: the coordinates of each dimension's values, ascending; None for a continuous one.
@@ -81,16 +86,21 @@ class Domain:
         """(m, d) canonical points of params."""
         return np.array([self.space.encode(params) for params in configs], float).reshape(-1, len(self))
 
+    def point(self, params: Mapping[str, Any]) -> Points | None:
+        """(d,) canonical point of params; None where they are no complete, valid point of the space."""
+        try:
+            x = self.space.encode(params)
+        except (ValueError, TypeError):  # a value outside of its dimension, or of another type
+            return None
+        return x if self.space.is_complete(params) else None
+
     def contains(self, params: Mapping[str, Any]) -> bool:
         """Whether params are a complete, valid point of the space."""
-        try:
-            return bool(self.space.decode(self.space.encode(params)).keys() == params.keys())
-        except (ValueError, TypeError):  # a value outside of its dimension, or of another type
-            return False
+        return self.point(params) is not None
 
     def key(self, params: Mapping[str, Any]) -> Key:
         """Equal for equal params: what a set of seen points holds."""
-        return np.nan_to_num(self.space.encode(params), nan=-1.0).tobytes()
+        return key(self.space.encode(params))
 
     def enumerate(self) -> Iterator[Points]:
         """Every (d,) canonical point once; a continuous dimension counts with 64 values spread over it."""

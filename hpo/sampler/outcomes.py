@@ -47,18 +47,15 @@ class Standardized:
         return self.mean + self.scale * z
 
 
-def informative(observations: Sequence[Observation]) -> list[Observation]:
-    """Those that say something about their point.
+def is_informative(observation: Observation) -> bool:
+    """Whether it says something about its point.
 
     A lost or timed-out trial or a bug says nothing about the hyperparameters; a diverged one or one that ran
     out of memory says that its region fails; a pruned trial without a value says nothing.
     """
-    return [
-        observation
-        for observation in observations
-        if observation.outcome in REGION_FAILURES
-        or (observation.outcome in (Outcome.OK, Outcome.PRUNED) and observation.value is not None)
-    ]
+    return observation.outcome in REGION_FAILURES or (
+        observation.outcome in (Outcome.OK, Outcome.PRUNED) and observation.value is not None
+    )
 
 
 def is_measured(observation: Observation) -> bool:

@@ -29,7 +29,7 @@ from torch import Tensor
 from hpo.config.search import CategoricalDimension
 from hpo.records import Observation
 from hpo.sampler.domain import Domain, Points
-from hpo.sampler.outcomes import Values, informative, is_measured, standardize
+from hpo.sampler.outcomes import Values, is_informative, is_measured, standardize
 from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
 from hpo.space import SearchDimension, Space
 
@@ -102,7 +102,7 @@ class Sources:
     @classmethod
     def of(cls, domain: Domain, observations: Sequence[Sequence[Observation]]) -> Sources:
         """From the trials of each study, to be minimized; those that say nothing about the space are passed over."""
-        told = [informative([o for o in study if domain.contains(o.params)]) for study in observations]
+        told = [[o for o in study if is_informative(o) and domain.contains(o.params)] for study in observations]
         telling = [study for study in told if any(map(is_measured, study))] if len(domain) else []
         return cls(domain, tuple(Source.of(domain, _thinned(study, MOST_TRIALS // len(telling))) for study in telling))
 

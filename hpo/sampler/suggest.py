@@ -22,9 +22,9 @@ from hpo.records import Estimate, Observation, Outcome, Prospect
 from hpo.sampler.acqf_search import Search, first_unseen, sobol
 from hpo.sampler.acquisition import Acquisition, LogEI, acquisition
 from hpo.sampler.cost import Cost, ThriftyAcquisition
-from hpo.sampler.domain import Domain, Key, Points
+from hpo.sampler.domain import Domain, Key, Points, key
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
-from hpo.sampler.outcomes import Standardized, informative, is_measured, standardize
+from hpo.sampler.outcomes import Standardized, is_informative, is_measured, standardize
 from hpo.sampler.sources import OWN_TRIALS, Data, Sources, Transfer, Used
 from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
 from hpo.space import Params, Space
@@ -87,20 +87,22 @@ def suggest(
     ``sources``: of other studies. The start-up is over when one of them is known to help.
     """
     domain = Domain.of(space)
-    observations = [observation for observation in observations if domain.contains(observation.params)]
-    pending = [params for params in pending if domain.contains(params)]
+    ended = [(o, x) for o in observations if (x := domain.point(o.params)) is not None]
+    running = [x for params in pending if (x := domain.point(params)) is not None]
     if number is None:
-        number = len(observations) + len(pending)
-    seen = {domain.key(params) for params in chain((o.params for o in observations), pending)}
+        number = len(ended) + len(running)
+    seen = {key(x) for x in chain((x for _, x in ended), running)}
     rng = np.random.default_rng([seed, number])
     sources = Sources(domain) if sources is None else sources
-    data = informative(observations)
-    knowledge = _learn(domain, data, fitted, sources, thrift) if _is_enough(data, startup_trials, sources) else None
+    told = [(o, x) for o, x in ended if is_informative(o)]
+    data, tried = [o for o, _ in told], np.array([x for _, x in told]).reshape(len(told), len(space))
+    enough = _is_enough(data, startup_trials, sources)
+    knowledge = _learn(domain, data, tried, fitted, sources, thrift) if enough else None
     if knowledge is None or (len(data) < startup_trials and not knowledge.transfer.used):
         design = np.random.default_rng(seed if design_seed is None else design_seed)
         filling = tuple(_space_filling(domain, seen, n, number, design, rng, sources.best))
         return Suggestions(filling, posterior={} if knowledge is None else knowledge.posterior())
-    improving = _improving(domain, knowledge, domain.encode(pending), seen, rng)
+    improving = _improving(domain, knowledge, np.array(running).reshape(len(running), len(space)), seen, rng)
     params, posterior = tuple(islice(improving, leave, leave + n)), knowledge.posterior()
     best = min((found.mean for found in posterior.values()), default=None)
     prospect = knowledge.prospect(domain.encode(params[:1]), best) if params and best is not None else None
@@ -172,9 +174,13 @@ class _Knowledge:
 
 
 def _learn(
-    domain: Domain, data: Sequence[Observation], start: Fitted | None, sources: Sources, thrift: float
+    domain: Domain,
+    data: Sequence[Observation],
+    tried: Points,
+    start: Fitted | None,
+    sources: Sources,
+    thrift: float,
 ) -> _Knowledge:
-    tried = domain.encode([observation.params for observation in data])
     failed = np.array([not is_measured(observation) for observation in data])
     measured, x = [observation for observation in data if is_measured(observation)], tried[~failed]
     outcomes = standardize(measured)

@@ -165,14 +165,14 @@ def studied(
     design: Sequence[Mapping[str, Any]],
     trials: int,
     workers: int = 1,
-    pruner: optuna.pruners.BasePruner | None = None,
+    study: optuna.Study | None = None,
 ) -> Studied:
-    """``design``: the params of the first trials."""
+    """``design``: the params of the first trials; ``study``: a new one; default: without a pruner."""
     _quiet()
     tried: list[Params] = []
     wanted: list[Params] = []
     samplers = [_Settling(make(worker), on.problem, tried, wanted) for worker in range(workers)]
-    study = optuna.create_study(pruner=pruner or optuna.pruners.NopPruner())
+    study = study or optuna.create_study(pruner=optuna.pruners.NopPruner())
     for params in design:
         study.enqueue_trial(dict(params))
     ended: list[Run] = []

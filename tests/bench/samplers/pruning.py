@@ -23,18 +23,19 @@ from hpo.sampler import make_sampler
 from tests.bench.samplers.clock import Studied, designed, studied, timed
 from tests.bench.samplers.contenders import STARTUP_TRIALS
 
+FIRST_RUNG, FACTOR = 20, 3  # what a study config's pruner has by default, on these trainings
 WAYS = {"all trained": (False, False), "pruned": (True, False), "pruned, cost-aware": (True, True)}
 
 
-def study(way: str, trials: int, seed: int, first_rung: int = 20, factor: int = 3) -> Studied:
+def study(way: str, trials: int, seed: int) -> Studied:
     """One study, all begin with the same trials."""
     pruned, cost_aware = WAYS[way]
     on = timed("language_id", seed)
     config = SamplerConfig(kind="gp_ei", seed=seed, startup_trials=STARTUP_TRIALS, cost_aware=cost_aware)
     make = partial(make_sampler, config, on.problem.space, trials=trials)
-    halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=first_rung, reduction_factor=factor)
-    design = designed(on, seed, STARTUP_TRIALS)
-    return studied(on, make, design=design, trials=trials, pruner=halving if pruned else None)
+    halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=FIRST_RUNG, reduction_factor=FACTOR)
+    of = optuna.create_study(pruner=halving) if pruned else None
+    return studied(on, make, design=designed(on, seed, STARTUP_TRIALS), trials=trials, study=of)
 
 
 def figures(studies: Sequence[Studied]) -> dict[str, float]:

@@ -102,14 +102,19 @@ class Report(Record):
     meta_iteration: int = Field(ge=0)
     objective: Estimate
     seconds: float = Field(ge=0.0)  # of training so far, earlier attempts included
+    inner_steps: int | None = Field(None, ge=1)  # as in TrialOutcome
 
 
 class TrialOutcome(Record):
-    """How a trial ended and what it measured; ``objective`` is None unless one was measured."""
+    """How a trial ended and what it measured; ``objective`` is None unless one was measured.
+
+    ``inner_steps``: after how many the objective was measured; None: as many as the trial was trained with.
+    """
 
     outcome: Outcome
     reason: str | None = None
     objective: Estimate | None = None
+    inner_steps: int | None = Field(None, ge=1)
     meta_iterations: int = Field(0, ge=0)
     seconds: float = Field(0.0, ge=0.0)
     peak_memory_bytes: int = Field(0, ge=0)

@@ -83,7 +83,7 @@ class Stages:
     def _missing(self, chosen: tuple[int, ...], stop: StopConfig) -> Iterator[store.Repeat]:
         """Seed by seed, so that an early look compares candidates by the same ones."""
         planned = confirmations.planned_seeds(self.database, self.study_id)
-        configs = {number: queries.trial(self.database, self.name, number).config or {} for number in chosen}
+        configs = {number: queries.trial(self.database, self.name, number).config_to_repeat for number in chosen}
         for k in range(1, stop.confirm_seeds + 1):
             for number, config in configs.items():
                 seed = (config["training"]["seed"] + k) % SEEDS

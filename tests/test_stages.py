@@ -91,6 +91,18 @@ def test_the_best_are_trained_with_new_seeds(database: Database) -> None:
     assert best.value == 0.3  # its first training's, which chose it
 
 
+def test_new_seeds_are_judged_after_the_steps_that_the_search_chose(database: Database) -> None:
+    """To choose again on the same tasks would be a little too good again."""
+    chosen = {**config().to_dict(), "objective": {"metric": "query_loss", "inner_steps": "best"}}
+    running = study.create_or_resume(StudyConfig.from_dict(chosen), database)
+    for steps, value in enumerate(SEARCHED, 1):
+        running.finish(lease(running), ok(value).model_copy(update={"inner_steps": steps}))
+    repeated = [lease(running) for _ in range(4)]
+    assert [(one.confirms, one.config.objective.inner_steps) for one in repeated] == [(1, 2), (3, 4)] * 2
+    attributes = running.optuna_study.get_trials()[3].user_attrs
+    assert attributes["objective_inner_steps"] == 4
+
+
 def test_optuna_sees_them_as_trials_of_their_own(database: Database) -> None:
     running = searched(database)
     leased = lease(running)

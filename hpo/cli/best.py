@@ -38,6 +38,8 @@ def columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
         Column("trial", lambda row: str(row["number"]), right=True),
         Column("objective", lambda row: text.estimate(row["value"], row["sem"])),
     ]
+    if any(row["objective_inner_steps"] is not None for row in rows):
+        fixed.append(Column("test-time steps", lambda row: text.scalar(row["objective_inner_steps"]), right=True))
     if any(row["confirmed_seeds"] is not None for row in rows):
         fixed += [Column("confirmed", _confirmed), Column("behind the best", _behind)]
     if any(row["posterior_mean"] is not None for row in rows):

@@ -55,8 +55,9 @@ def _detail(database: Database, study: str, number: int | None) -> TrialDetail:
 def as_yaml(found: TrialDetail) -> str:
     """The file's text; a comment says where it comes from."""
     row, suffix = found.trial, f"-trial-{found.trial.number}"
-    config = TrialConfig.from_dict(found.config or {}).to_dict()
-    outcome = f"{row.outcome or row.state.lower()}, {text.estimate(row.value, row.sem)}"
+    config = TrialConfig.from_dict(found.config_to_repeat).to_dict()
+    value = text.estimate(row.value, row.sem) + text.after(row.objective_inner_steps)
+    outcome = f"{row.outcome or row.state.lower()}, {value}"
     if row.confirmed_seeds:
         outcome += f"; confirmed, {text.estimate(row.confirmed_mean, row.confirmed_sem)} over new seeds"
     comment = f"# Trial {row.number} of the study {text.printable(row.study)}: {outcome}; written by hpo export.\n"

@@ -67,7 +67,7 @@ def _facts(row: TrialRow, warm_start: Sequence[str]) -> str:
     facts = {
         "outcome": row.outcome or _state(row),
         "reason": _reason(row.reason),
-        "objective": text.estimate(row.value, row.sem) if row.value is not None else None,
+        "objective": _objective(row) if row.value is not None else None,
         "expected": text.interval(row.posterior_mean, row.posterior_sd) if row.posterior_mean is not None else None,
         "confirmed": _confirmed(row),
         "confirms": f"trial {row.confirms}, with seed {row.seed}" if row.confirms is not None else None,
@@ -85,6 +85,10 @@ def _facts(row: TrialRow, warm_start: Sequence[str]) -> str:
     }
     shown = [f"  {name:<15}  {text.printable(value)}" for name, value in facts.items() if value]
     return "\n".join([f"trial {row.number} of {text.printable(row.study)}", *shown])
+
+
+def _objective(row: TrialRow) -> str:
+    return text.estimate(row.value, row.sem) + text.after(row.objective_inner_steps)
 
 
 def _confirmed(row: TrialRow) -> str | None:

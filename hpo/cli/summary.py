@@ -75,6 +75,7 @@ def best_record(row: BestRow, found: Verdicts) -> dict[str, Any]:
         "confirmed_sem": row.confirmed_sem,
         "confirmed_seeds": row.confirmed_seeds,
         "confirmed_failed": row.confirmed_failed,
+        "objective_inner_steps": row.objective_inner_steps,
         "behind_mean": behind.difference.mean if behind is not None else None,
         "behind_sem": behind.difference.sem if behind is not None and behind.seeds > 1 else None,
         "behind_seeds": behind.seeds if behind is not None else None,
@@ -109,8 +110,10 @@ def _result(last: Progress, best: BestRow | None, found: Verdicts, database: Dat
     if best is None:
         return ["no trial was trained to its end"]
     lines = ["", f"best config: trial {best.number}, {_why(best)}"]
-    width = max((len(name) for name in best.parameters), default=0)
-    lines += [f"  {name:<{width}}  {text.scalar(value)}" for name, value in best.parameters.items()]
+    steps = best.objective_inner_steps
+    chosen = best.parameters | ({} if steps is None else {"objective.inner_steps": steps})
+    width = max((len(name) for name in chosen), default=0)
+    lines += [f"  {name:<{width}}  {text.scalar(value)}" for name, value in chosen.items()]
     return [*lines, "", *verdict_lines(found), "", *_going_on(last, database, url)]
 
 

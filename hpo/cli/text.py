@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo.report.text import duration, estimate, interval, memory, of, of_new_seeds
+from hpo.report.text import after, duration, estimate, interval, memory, of, of_new_seeds
 
 __all__ = [
+    "after",
     "duration",
     "estimate",
     "interval",

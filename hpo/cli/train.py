@@ -33,6 +33,7 @@ class Scores:
     seeds: tuple[int, ...]
     loss: comparison.Values
     accuracy: comparison.Values | None
+    inner_steps: tuple[int, ...]  # that each was adapted with
     profiles: tuple[dict[str, float], ...] = ()  # of each seed, where asked for
 
 
@@ -120,6 +121,7 @@ def _tested(label: str, pairs: Sequence[tuple[SeedRun, SeedResult]]) -> Scores:
         tuple(run.seed for run, _ in pairs),
         np.array([result.loss for _, result in pairs]),
         np.array(accuracies) if accuracies else None,
+        tuple(result.inner_steps for _, result in pairs),
         tuple(result.profile for _, result in pairs if result.profile is not None),
     )
 
@@ -147,7 +149,11 @@ def _config_record(one: Scores) -> dict[str, Any]:
         "config": one.label,
         "tasks": one.loss.shape[1],
         "seeds": [
-            {"seed": seed, **{name: comparison.over_tasks(v[i]).model_dump() for name, (v,) in values.items()}}
+            {
+                "seed": seed,
+                "inner_steps": one.inner_steps[i],
+                **{name: comparison.over_tasks(v[i]).model_dump() for name, (v,) in values.items()},
+            }
             for i, seed in enumerate(one.seeds)
         ],
         **{name: comparison.overall(v).model_dump() for name, (v,) in values.items()},
@@ -161,6 +167,7 @@ def as_text(tested: Sequence[Scores]) -> str:
     columns = [
         Column("config", lambda row: row["config"]),
         Column("seed", lambda row: row["seed"], right=True),
+        Column("inner steps", lambda row: row["inner steps"], right=True),
         *(_estimates(name) for name in measures(tested)),
     ]
     lines = [f"query set of {tested[0].loss.shape[1]} meta-test tasks after adaptation, ± standard error"]
@@ -180,10 +187,16 @@ def _estimates(name: str) -> Column:
 def _rows(one: Scores) -> list[dict[str, Any]]:
     values = measures([one])
     seeds = [
-        {"config": one.label, "seed": str(seed), **{name: comparison.over_tasks(v[i]) for name, (v,) in values.items()}}
-        for i, seed in enumerate(one.seeds)
+        {
+            "config": one.label,
+            "seed": str(seed),
+            "inner steps": str(steps),
+            **{name: comparison.over_tasks(v[i]) for name, (v,) in values.items()},
+        }
+        for i, (seed, steps) in enumerate(zip(one.seeds, one.inner_steps, strict=True))
     ]
-    mean = {"config": one.label, "seed": "mean", **{name: comparison.overall(v) for name, (v,) in values.items()}}
+    overall = {name: comparison.overall(v) for name, (v,) in values.items()}
+    mean = {"config": one.label, "seed": "mean", "inner steps": "", **overall}
     return [*seeds, mean] if len(seeds) > 1 else seeds
 
 

@@ -13,11 +13,12 @@ from hpo.config.tasks import TasksConfig
 
 def trial_problems(values: Mapping[str, Any]) -> list[Problem]:
     """``values``: dotted path -> value of every field of a trial."""
-    steps, evaluated = values.get("learner.inner_steps"), values["training.eval_steps"]
-    if steps is None or evaluated is None or steps <= evaluated:
-        return []
-    message = f"found {evaluated}, expected at least learner.inner_steps, which is up to {steps}"
-    return [Problem(("training", "eval_steps"), message)]
+    evaluated = values["training.eval_steps"]
+    return [
+        Problem(("training", "eval_steps"), f"found {evaluated}, expected at least {path}, which is {how}{steps}")
+        for path, how in (("learner.inner_steps", "up to "), ("objective.inner_steps", ""))
+        if evaluated is not None and isinstance(steps := values.get(path), int) and steps > evaluated
+    ]
 
 
 def study_problems(values: Mapping[str, Any], search: Mapping[str, Dimension]) -> list[Problem]:

@@ -25,6 +25,7 @@ from hpo.config.training import ObjectiveConfig, TrainingConfig
 from hpo.config.validation import other_options, validated
 
 SHAPELESS = {  # fields that trials of one program may differ in, see hpo.meta.fused
+    "objective.inner_steps",
     "learner.inner_lr",
     "learner.inner_steps",
     "training.outer_lr",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hpo.config.section import Section
 
 _DIRECTIONS = {"query_loss": "minimize", "query_accuracy": "maximize"}
+_MOST_STEPS = 1000  # of an adaptation curve
 
 
 class TrainingConfig(Section):
@@ -23,10 +24,21 @@ class TrainingConfig(Section):
         50, ge=1, le=10**9, description="meta-iterations between two evaluations (the pruner's rungs)"
     )
     eval_steps: int | None = Field(
-        None, ge=1, le=1000, description="inner steps in the final adaptation curve; default: twice learner.inner_steps"
+        None,
+        ge=1,
+        le=_MOST_STEPS,
+        description="inner steps in adaptation curves, where objective.inner_steps: best chooses among them;"
+        " default: twice learner.inner_steps",
     )
     test_tasks: int = Field(400, ge=2, le=10**6, description="meta-test tasks that `hpo train` scores on")
     seed: int = Field(0, ge=0, lt=2**31, description="of the initialization and of the meta-training tasks")
+
+
+def _test_time_steps(found: Any) -> Any:
+    is_number = isinstance(found, int) and not isinstance(found, bool)
+    if found in ("trained", "best") or (is_number and 1 <= found <= _MOST_STEPS):
+        return found
+    raise ValueError(f"found {found!r}, expected trained, best or a number of inner steps from 1 to {_MOST_STEPS}")
 
 
 class ObjectiveConfig(Section):
@@ -34,6 +46,11 @@ class ObjectiveConfig(Section):
 
     metric: Literal["query_loss", "query_accuracy"] = "query_loss"
     direction: Literal["minimize", "maximize"] = Field("minimize", description="follows from the metric")
+    inner_steps: Annotated[Literal["trained", "best"] | int, BeforeValidator(_test_time_steps)] = Field(
+        "trained",
+        description="after how many it is measured. trained: learner.inner_steps; best: the number up to"
+        " training.eval_steps that is best on the meta-validation tasks",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -32,15 +32,16 @@ class TaskCurves:
     loss: NDArray[np.float64]
     accuracy: NDArray[np.float64] | None
 
-    def curve(self, split: Split) -> AdaptationCurve:
-        """Means and standard errors over tasks; steps with a loss that is not finite are left out.
+    def points(self) -> tuple[CurvePoint, ...]:
+        """Means and standard errors over tasks; steps with a loss that is not finite are left out."""
+        finite = [(row, step) for row, step in enumerate(self.steps) if np.isfinite(self.loss[row]).all()]
+        return tuple(self._point(row, step) for row, step in finite)
 
-        Raises Diverged where none is left.
-        """
-        points = [self._point(row, step) for row, step in enumerate(self.steps) if np.isfinite(self.loss[row]).all()]
-        if not points:
+    def curve(self, split: Split) -> AdaptationCurve:
+        """Its :meth:`points`; raises Diverged where there is none."""
+        if not (points := self.points()):
             raise Diverged(f"the {split} tasks' query loss is not finite after {self.steps} inner steps")
-        return AdaptationCurve(split=split.value, tasks=self.loss.shape[1], points=tuple(points))
+        return AdaptationCurve(split=split.value, tasks=self.loss.shape[1], points=points)
 
     def _point(self, row: int, step: int) -> CurvePoint:
         accuracy = None if self.accuracy is None else estimate(self.accuracy[row])
@@ -60,11 +61,6 @@ def task_curves(learner: Learner, meta: Params, batch: TaskBatch, steps: Collect
     accuracies = [[metrics.accuracy for metrics in part if metrics.accuracy is not None] for part in parts]
     accuracy = np.concatenate([_array(part) for part in accuracies], axis=1) if accuracies[0] else None
     return TaskCurves(wanted, loss, accuracy)
-
-
-def adaptation_curve(learner: Learner, meta: Params, batch: TaskBatch, split: Split, steps: int) -> AdaptationCurve:
-    """The curve after 0..``steps`` inner steps; raises Diverged where not even the first loss is finite."""
-    return task_curves(learner, meta, batch, range(steps + 1)).curve(split)
 
 
 def _part(learner: Learner, meta: Params, part: TaskBatch, steps: tuple[int, ...]) -> list[Metrics]:

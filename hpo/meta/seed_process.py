@@ -28,13 +28,16 @@ class Job(Record):
 
 
 class SeedResult(Record):
-    """Query loss and accuracy of every meta-test task after learner.inner_steps steps, in the order of the tasks.
+    """Query loss and accuracy of every meta-test task after ``inner_steps`` steps, in the order of the tasks.
 
-    profile  seconds of the meta-training by component, the rest as ``other``; None if it was not asked for
+    inner_steps  as objective.inner_steps says; where that is ``best``, those of the last report: chosen on the
+                 meta-validation tasks, never on the tasks that it is tested on
+    profile      seconds of the meta-training by component, the rest as ``other``; None if it was not asked for
     """
 
     loss: tuple[float, ...]
     accuracy: tuple[float, ...] | None
+    inner_steps: int
     seconds: float
     profile: dict[str, float] | None = None
 
@@ -91,10 +94,12 @@ def train_and_test(job: Job, events: Events) -> SeedResult:
     with naming_out_of_memory():
         trial = Trial.of(config, find_device(job.device))
         tasks = trial.fixed_tasks(Split.TEST, config.training.test_tasks)
-        curves = task_curves(trial.learner, ended.meta, tasks, [trial.learner.inner_steps])
+        steps = ended.outcome.inner_steps or trial.learner.inner_steps
+        curves = task_curves(trial.learner, ended.meta, tasks, [steps])
     return SeedResult(
         loss=tuple(curves.loss[0]),
         accuracy=None if curves.accuracy is None else tuple(curves.accuracy[0]),
+        inner_steps=steps,
         seconds=time.perf_counter() - began,
         profile=by_component,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -18,16 +19,17 @@ from hpo.config import TrialConfig
 from hpo.errors import Diverged
 from hpo.meta.cells import Params
 from hpo.meta.checkpoint import FILE_NAME, BadCheckpointError, TrainingState, load, save
-from hpo.meta.evaluate import adaptation_curve, task_curves
+from hpo.meta.evaluate import TaskCurves, task_curves
 from hpo.meta.gradients import way
 from hpo.meta.network import Metrics
+from hpo.meta.objective import best_point, estimate_of
 from hpo.meta.outer import Outer
 from hpo.meta.prefetch import Prefetch
 from hpo.meta.profile import component
 from hpo.meta.resources import peak_memory
 from hpo.meta.tasks import Split, TaskBatch
 from hpo.meta.trial import Trial
-from hpo.records import AdaptationCurve, Estimate, Outcome, Report, TrialOutcome
+from hpo.records import AdaptationCurve, CurvePoint, Outcome, Report, TrialOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Training:
     outer           the meta-parameters and their optimizer
     meta_iteration  how many are done
     reports         of this attempt and those before it
+    curve           after the last meta-iteration, where this attempt has made it
     """
 
     trial: Trial
@@ -81,6 +84,7 @@ class Training:
     batches: Prefetch[TaskBatch]
     meta_iteration: int = 0
     reports: list[Report] = field(default_factory=list)
+    curve: AdaptationCurve | None = None
     began: float = field(default_factory=time.perf_counter)  # earlier attempts count as if they had just been made
 
     @classmethod
@@ -112,8 +116,7 @@ class Training:
         """With its outcome, where it is to be pruned, let go, or is complete."""
         if self.meta_iteration == self.trial.config.training.meta_iterations:
             with component("evaluation"):
-                meta, steps = self.outer.meta, self.trial.curve_steps
-                curve = adaptation_curve(self.trial.learner, meta, self.validation, Split.VALIDATION, steps)
+                curve = self.curve or self._evaluated(self.trial.whole_curve).curve(Split.VALIDATION)
             return self._ended(Outcome.OK, (curve,))
         match self.events.interruption():
             case "prune":
@@ -151,23 +154,35 @@ class Training:
         self.batches.close()
 
     def _report(self) -> None:
+        config = self.trial.config.objective
         with component("evaluation"):
-            objective = self._objective()
-        report = Report(meta_iteration=self.meta_iteration, objective=objective, seconds=self.seconds)
+            point = self._judged_by()
+        report = Report(
+            meta_iteration=self.meta_iteration,
+            objective=estimate_of(point, config.metric),
+            inner_steps=None if config.inner_steps == "trained" else point.inner_step,
+            seconds=self.seconds,
+        )
         self.reports.append(report)
         with component("reporting"):
             self.events.report(report)
 
-    def _objective(self) -> Estimate:
-        """The study's metric after learner.inner_steps steps on the meta-validation tasks."""
-        learner = self.trial.learner
-        curves = task_curves(learner, self.outer.meta, self.validation, [learner.inner_steps])
-        _expect_finite(float(curves.loss.mean()), self.meta_iteration, "query loss of the meta-validation tasks")
-        (point,) = curves.curve(Split.VALIDATION).points
-        by_metric = {"query_loss": point.loss, "query_accuracy": point.accuracy}
-        estimate = by_metric[self.trial.config.objective.metric]
-        assert estimate is not None  # Trial.of lets accuracy pass only where there is one
-        return estimate
+    def _judged_by(self) -> CurvePoint:
+        """The point of the adaptation curve that holds the objective; at the end the whole curve is kept."""
+        config, steps = self.trial.config, self.trial.objective_steps
+        is_last = self.meta_iteration == config.training.meta_iterations
+        curves = self._evaluated(self.trial.whole_curve if is_last else steps)
+        point = best_point((point for point in curves.points() if point.inner_step in steps), config.objective)
+        if point is None:
+            mean = float(curves.loss.mean())
+            raise _not_finite(mean, self.meta_iteration, "query loss of the meta-validation tasks")
+        if is_last:
+            self.curve = curves.curve(Split.VALIDATION)
+        return point
+
+    def _evaluated(self, steps: Sequence[int]) -> TaskCurves:
+        """On the meta-validation tasks."""
+        return task_curves(self.trial.learner, self.outer.meta, self.validation, steps)
 
     def _resume(self) -> None:
         if self.directory is None or not (path := self.directory / FILE_NAME).exists():
@@ -200,9 +215,11 @@ class Training:
 
     def _ended(self, outcome: Outcome, curves: tuple[AdaptationCurve, ...] = ()) -> Trained:
         """With the objective as last reported."""
+        last = self.reports[-1] if self.reports else None
         result = TrialOutcome(
             outcome=outcome,
-            objective=self.reports[-1].objective if self.reports else None,
+            objective=last.objective if last is not None else None,
+            inner_steps=last.inner_steps if last is not None else None,
             meta_iterations=self.meta_iteration,
             seconds=self.seconds,
             peak_memory_bytes=peak_memory(self.trial.device),
@@ -214,7 +231,11 @@ class Training:
 
 def _expect_finite(value: float, meta_iteration: int, what: str) -> None:
     if not math.isfinite(value):
-        raise Diverged(
-            f"meta-iteration {meta_iteration}: the {what} is {value}, expected a finite number;"
-            " a smaller learner.inner_lr or training.outer_lr may help"
-        )
+        raise _not_finite(value, meta_iteration, what)
+
+
+def _not_finite(value: float, meta_iteration: int, what: str) -> Diverged:
+    return Diverged(
+        f"meta-iteration {meta_iteration}: the {what} is {value}, expected a finite number;"
+        " a smaller learner.inner_lr or training.outer_lr may help"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,9 +39,21 @@ class Trial:
         return cls(config, device, family, learner_of(config, family))
 
     @property
-    def curve_steps(self) -> int:
-        """How far adaptation curves go: at least learner.inner_steps."""
-        return self.config.training.eval_steps or 2 * self.learner.inner_steps
+    def whole_curve(self) -> range:
+        """From 0 to training.eval_steps, or far enough for the objective."""
+        given, twice = self.config.objective.inner_steps, 2 * self.learner.inner_steps
+        return range((self.config.training.eval_steps or (max(given, twice) if isinstance(given, int) else twice)) + 1)
+
+    @property
+    def objective_steps(self) -> Sequence[int]:
+        """The numbers of inner steps among which the objective is the best."""
+        match self.config.objective.inner_steps:
+            case "trained":
+                return [self.learner.inner_steps]
+            case "best":
+                return self.whole_curve[1:]
+            case given:
+                return [given]
 
     def initial_parameters(self) -> Params:
         """Fresh meta-parameters from training.seed."""

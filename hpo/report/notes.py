@@ -53,7 +53,7 @@ def _trial_parts(detail: TrialDetail, metric: str) -> Iterator[str]:
         yield f"**Adaptation** on {curve.tasks} meta-{escape(curve.split)} tasks"
         if curve is detail.curves[0]:
             yield f"![adaptation curve]({image_path(detail.trial.study_id, detail.trial.trial_id)})"
-        yield _curve_table(curve, trained_steps(detail.config))
+        yield _curve_table(curve, detail.trial.objective_inner_steps or trained_steps(detail.config))
     if detail.config is not None:
         yield f"**Config**, resolved\n\n{fenced(_config_yaml(detail.config, detail.trial.parameters), 'yaml')}"
 
@@ -72,7 +72,7 @@ def _facts(detail: TrialDetail, metric: str) -> Iterator[tuple[str, str]]:
     if (reason := _reason(detail)) and _is_short(reason):
         yield "reason", escape(reason)
     if trial.value is not None:
-        yield escape(metric), f"**{text.estimate(trial.value, trial.sem)}**"
+        yield escape(metric), f"**{text.estimate(trial.value, trial.sem)}**{text.after(trial.objective_inner_steps)}"
     if trial.confirms is not None:
         yield "confirms", f"trial {trial.confirms}, with seed {trial.seed}"
     if trial.seconds is not None:
@@ -88,16 +88,16 @@ def _facts(detail: TrialDetail, metric: str) -> Iterator[tuple[str, str]]:
         yield "attempts", f"{trial.attempts}: its worker or runner died before"
 
 
-def _curve_table(curve: AdaptationCurve, trained: int | None) -> str:
+def _curve_table(curve: AdaptationCurve, marked: int | None) -> str:
     has_accuracy = any(point.accuracy for point in curve.points)
     # The dashboard draws tables without lines or padding: the space keeps two numbers apart.
     heading = ["inner steps", "&emsp;query loss&emsp;", *(["query accuracy"] if has_accuracy else [])]
-    return table(heading, (_curve_row(point, trained, has_accuracy) for point in curve.points), rule=":-:")
+    return table(heading, (_curve_row(point, marked, has_accuracy) for point in curve.points), rule=":-:")
 
 
-def _curve_row(point: CurvePoint, trained: int | None, has_accuracy: bool) -> list[str]:
+def _curve_row(point: CurvePoint, marked: int | None, has_accuracy: bool) -> list[str]:
     cells = [str(point.inner_step), text.of(point.loss), *([text.of(point.accuracy)] if has_accuracy else [])]
-    return [f"**{cell}**" for cell in cells] if point.inner_step == trained else cells
+    return [f"**{cell}**" for cell in cells] if point.inner_step == marked else cells
 
 
 def _config_yaml(config: Mapping[str, Any], searched: Mapping[str, Any]) -> str:

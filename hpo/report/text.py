@@ -35,6 +35,11 @@ def of_new_seeds(mean: float | None, sem: float | None, seeds: int, failed: int)
     return f"{counted}, failed with {failed}" if failed else counted
 
 
+def after(inner_steps: int | None) -> str:
+    """`` after 5 inner steps``, to follow a value; nothing where it follows from the config."""
+    return "" if inner_steps is None else f" after {inner_steps} inner step{'s' if inner_steps > 1 else ''}"
+
+
 def _decimals(deviation: float) -> int:
     return 4 if deviation == 0 else min(6, max(0, 1 - math.floor(math.log10(deviation))))
 

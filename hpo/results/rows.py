@@ -143,6 +143,7 @@ class TrialRow:
     confirmed_sem: float | None
     confirmed_seeds: int | None
     confirmed_failed: int | None
+    objective_inner_steps: int | None  # as in BestRow
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,7 @@ class BestRow:
     confirmed_sem: float | None
     confirmed_seeds: int | None  # that gave a value
     confirmed_failed: int | None  # that gave none
+    objective_inner_steps: int | None  # after which it was measured; None: as many as the trial was trained with
     config: dict[str, Any] | None
 
 
@@ -233,6 +235,12 @@ class TrialDetail:
     config: dict[str, Any] | None
     reports: tuple[CurveRow, ...]
     curves: tuple[AdaptationCurve, ...]
+
+    @property
+    def config_to_repeat(self) -> dict[str, Any]:
+        """The config that another training of it has; the number of test-time steps is what this one has chosen."""
+        config, steps = self.config or {}, self.trial.objective_inner_steps
+        return config if steps is None else {**config, "objective": {**config["objective"], "inner_steps": steps}}
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,11 @@ def test_one_seed_leaves_the_error_over_tasks() -> None:
 def test_the_verdict_needs_two_standard_errors() -> None:
     rng = np.random.default_rng(2)
     a, b = rng.normal(0.0, 0.01, (3, 20)), rng.normal(1.0, 0.01, (3, 20))
-    clear = as_text([Scores("a.yaml", (0, 1, 2), a, -a), Scores("b.yaml", (0, 1, 2), b, -b)])
+    clear = as_text([Scores("a.yaml", (0, 1, 2), a, -a, (3, 3, 3)), Scores("b.yaml", (0, 1, 2), b, -b, (3, 3, 3))])
     assert clear.count("the first is better") == 2  # a lower loss, a higher accuracy
-    close = as_text([Scores("a.yaml", (0, 1, 2), a, None), Scores("b.yaml", (0, 1, 2), a[::-1], None)])
+    close = as_text(
+        [Scores("a.yaml", (0, 1, 2), a, None, (3, 3, 3)), Scores("b.yaml", (0, 1, 2), a[::-1], None, (3, 3, 3))]
+    )
     assert "no clear difference" in close
     assert "accuracy" not in close
 

@@ -286,6 +286,18 @@ SINGLE = {
         BASE + "training: {eval_steps: 4}\nsearch: {learner.inner_steps: {type: int, low: 1, high: 5}}",
         "4: training.eval_steps: found 4, expected at least learner.inner_steps, which is up to 5",
     ),
+    "curve shorter than the test-time steps": (
+        BASE + "training: {eval_steps: 4}\nobjective: {inner_steps: 5}",
+        "4: training.eval_steps: found 4, expected at least objective.inner_steps, which is 5",
+    ),
+    "test-time steps that are no number": (
+        BASE + "objective: {inner_steps: most}",
+        "4: objective.inner_steps: found 'most', expected trained, best or a number of inner steps from 1 to 1000",
+    ),
+    "no test-time steps": (
+        BASE + "objective: {inner_steps: 0}",
+        "4: objective.inner_steps: found 0, expected trained, best or a number of inner steps from 1 to 1000",
+    ),
     "shortest curve shorter than the inner loop": (
         BASE + "search: {training.eval_steps: {type: categorical, choices: [9, 2, 4]}}",
         "4: search.training.eval_steps: found 2, expected at least learner.inner_steps, which is up to 3",

@@ -12,7 +12,7 @@ from hpo.config import TrialConfig
 from hpo.errors import Diverged
 from hpo.meta import evaluate
 from hpo.meta.cells import Params
-from hpo.meta.evaluate import TaskCurves, adaptation_curve, estimate, task_curves
+from hpo.meta.evaluate import TaskCurves, estimate, task_curves
 from hpo.meta.learners import Learner, learner_of
 from hpo.meta.tasks import Split, TaskBatch, task_family
 
@@ -32,7 +32,7 @@ def test_points_are_means_over_tasks_after_each_step(
 ) -> None:
     monkeypatch.setattr(evaluate, "_TASKS_AT_ONCE", at_once)
     learner, meta, batch = set_up(trial_config())
-    curve = adaptation_curve(learner, meta, batch, Split.VALIDATION, 3)
+    curve = task_curves(learner, meta, batch, range(4)).curve(Split.VALIDATION)
     assert (curve.split, curve.tasks) == ("validation", 7)
     assert [point.inner_step for point in curve.points] == [0, 1, 2, 3]
     for point, predict in zip(curve.points, islice(learner.adaptation(meta, batch.support), 4), strict=True):
@@ -49,7 +49,7 @@ def test_step_0_is_the_network_that_was_not_adapted(trial_config: Make) -> None:
     shared = {name: tensor.expand(7, *tensor.shape) for name, tensor in meta.items()}
     predictions = learner.network.forward(shared, learner.network.pack(batch.query))
     expected = learner.network.loss(predictions, batch.query.targets).mean()
-    curve = adaptation_curve(learner, meta, batch, Split.TEST, 0)
+    curve = task_curves(learner, meta, batch, [0]).curve(Split.TEST)
     assert curve.at(0).loss.mean == pytest.approx(float(expected), rel=1e-12)
 
 
@@ -65,7 +65,7 @@ def test_single_steps_are_those_of_the_whole_curve(trial_config: Make) -> None:
 
 
 def test_regression_has_no_accuracy(trial_config: Make) -> None:
-    curve = adaptation_curve(*set_up(trial_config("toy_tasks:Lines")), Split.VALIDATION, 1)
+    curve = task_curves(*set_up(trial_config("toy_tasks:Lines")), range(2)).curve(Split.VALIDATION)
     assert [point.accuracy for point in curve.points] == [None, None]
 
 

@@ -124,6 +124,21 @@ def test_a_row_that_diverges_takes_no_other_with_it(trial_config: Make) -> None:
     assert program(wild) == program(configs[0])
 
 
+def test_each_row_has_its_own_number_of_test_time_steps(trial_config: Make) -> None:
+    wanted = ["best", 5, "trained"]
+    own = {"training__eval_tasks": 20, "training__eval_steps": 6}
+    configs = [trial_config(**own, **row, objective__inner_steps=n) for row, n in zip(OWN, wanted, strict=True)]
+    assert len({program(config) for config in configs}) == 1
+    found = together(specs_of(configs), [Recorder() for _ in configs])
+    alone = [meta_train(spec, Recorder()) for spec in specs_of(configs)]
+    for i, one in enumerate(alone):
+        assert objectives(found[i]) == pytest.approx(objectives(one), rel=1e-5)
+    numbers = [one.inner_steps for one in found.values() if isinstance(one, TrialOutcome)]
+    assert numbers == [one.inner_steps for one in alone if isinstance(one, TrialOutcome)]
+    assert numbers[0] is not None
+    assert numbers[1:] == [5, None]
+
+
 def test_rows_resume_from_their_own_checkpoints(trial_config: Make, tmp_path: Path) -> None:
     configs = [trial_config(**own) for own in OWN]
     specs = specs_of(configs, tmp_path)

@@ -36,6 +36,19 @@ def test_classifications_have_an_accuracy(trial_config: Make) -> None:
     assert len(result.accuracy) == len(result.loss)
 
 
+def test_what_validation_chose_is_what_it_is_tested_with(trial_config: Make) -> None:
+    sections = {"learner__inner_lr": 0.01, "training__eval_steps": 6}
+    *reports, result = answers(trial_config(**sections, objective__inner_steps="best"))
+    assert isinstance(result, SeedResult)
+    assert isinstance(reports[-1], Report)
+    assert result.inner_steps == reports[-1].inner_steps == 6  # so small steps are never too many
+    given, trained = (answers(trial_config(**sections, objective__inner_steps=n))[-1] for n in (6, "trained"))
+    assert isinstance(given, SeedResult)
+    assert isinstance(trained, SeedResult)
+    assert (given.loss, given.inner_steps, trained.inner_steps) == (result.loss, 6, 2)
+    assert trained.loss != given.loss
+
+
 def test_it_tells_why_a_training_failed(trial_config: Make) -> None:
     result = answers(trial_config("sinusoid", tasks__window=4, learner__inner_steps=5, learner__inner_lr=100.0))[-1]
     assert isinstance(result, SeedFailure)

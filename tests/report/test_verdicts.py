@@ -26,6 +26,7 @@ ROW = BestRow(
     confirmed_sem=None,
     confirmed_seeds=None,
     confirmed_failed=None,
+    objective_inner_steps=None,
     config=None,
 )
 NONE = Verdicts("minimize", None, None, (), TrialCounts())

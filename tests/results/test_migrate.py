@@ -101,7 +101,7 @@ ADDED = {
     "hpo_study": ("candidates", "stop_reason", "warm_start"),
     "hpo_trial": (
         *("gradients", "posterior_sd", "prospect_gain", "prospect_noise", "confirms"),
-        *("confirmed_mean", "confirmed_sem", "confirmed_seeds", "confirmed_failed"),
+        *("confirmed_mean", "confirmed_sem", "confirmed_seeds", "confirmed_failed", "objective_inner_steps"),
     ),
 }
 

@@ -108,7 +108,7 @@ def test_one_row_a_trial_with_everything(lab: Lab) -> None:
     trial_id, token = lab.started()
     store.report(lab.database, trial_id, token, rung(50, 0.9, 0.05))
     store.record_checkpoint(lab.database, trial_id, token, "file:///tmp/c")
-    store.finish(lab.database, trial_id, token, ok(0.5, 0.02))
+    store.finish(lab.database, trial_id, token, ok(0.5, 0.02).model_copy(update={"inner_steps": 4}))
     store.set_posterior(lab.database, lab.study_id, {0: Estimate(mean=0.55, sem=0.03)})
     (row,) = lab.rows("SELECT * FROM hpo_trials")
     times = {name: row.pop(name) for name in ("started_at", "completed_at")}
@@ -138,6 +138,7 @@ def test_one_row_a_trial_with_everything(lab: Lab) -> None:
         "posterior_sd": 0.03,
         "confirms": None,
         **dict.fromkeys(("confirmed_mean", "confirmed_sem", "confirmed_seeds", "confirmed_failed")),
+        "objective_inner_steps": 4,
     }
     (curve,) = lab.rows("SELECT number, meta_iteration, value, sem, seconds FROM hpo_curves")
     assert curve == {"number": 0, "meta_iteration": 50, "value": 0.9, "sem": 0.05, "seconds": 5.0}
@@ -245,7 +246,7 @@ def test_the_sqlite3_program_reads_the_views(sqlite_made_url: str, make_lab: Cal
         text=True,
         check=True,
     )
-    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr":0.1}|12.5|1|1|||||\n'
+    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr":0.1}|12.5|1|1||||||\n'
 
 
 def test_the_psql_program_reads_the_views(
@@ -255,4 +256,4 @@ def test_the_psql_program_reads_the_views(
         make_lab(database).finished(0.25)
     command = [postgres_server.psql, postgres_made_url, "-At", "-c", "select * from hpo_best_configs limit 3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr": 0.1}|12.5|1|1|||||\n'
+    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr": 0.1}|12.5|1|1||||||\n'

@@ -64,6 +64,7 @@ def _columns(outcome: TrialOutcome, objective: Estimate | None, token: int) -> d
         "reason": outcome.reason,
         "objective_mean": _number(objective.mean) if objective else None,
         "objective_sem": _number(objective.sem) if objective else None,
+        "objective_inner_steps": outcome.inner_steps,
         "meta_iterations": outcome.meta_iterations,
         "seconds": outcome.seconds,
         "peak_memory_bytes": outcome.peak_memory_bytes,
@@ -83,6 +84,7 @@ def _tell_optuna(
         "outcome": outcome.outcome.value,
         "reason": outcome.reason,
         "standard_error": sem,
+        "objective_inner_steps": outcome.inner_steps,
         "seconds_per_meta_iteration": each,  # what a cost-aware sampler learns from
     }
     for key, value in shown.items():

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from hpo.config import TrialConfig
+from hpo.config import InvalidConfig, TrialConfig
 from hpo.errors import Diverged
 from hpo.meta.cells import Params
 from hpo.meta.checkpoint import FILE_NAME, BadCheckpointError, TrainingState, load, save
@@ -189,10 +189,10 @@ class Training:
             return
         try:
             state, tensors = load(path)
-            if state.config != self.trial.config.to_dict():
+            if TrialConfig.from_dict(state.config).to_dict() != self.trial.config.to_dict():  # it may lack new fields
                 raise BadCheckpointError(f"{path}: made with another config")
             self.outer.restore(tensors, state.meta_iteration)
-        except (BadCheckpointError, ValueError) as error:
+        except (BadCheckpointError, InvalidConfig, ValueError) as error:
             _log.warning("checkpoint not used, training starts from zero: %s", error)
             return
         self.meta_iteration = state.meta_iteration

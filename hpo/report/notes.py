@@ -141,7 +141,14 @@ def study_note(row: StudyRow, verdicts: Mapping[str, str]) -> str:
 
 def _objective(row: StudyRow) -> str:
     tasks = _section(row.config, "training").get("eval_tasks")
-    return f"{row.direction} {code(row.metric)} on {tasks or 'the'} meta-validation tasks, after adaptation"
+    measured = f"{row.direction} {code(row.metric)} on {tasks or 'the'} meta-validation tasks, after adaptation"
+    match _section(row.config, "objective").get("inner_steps", "trained"):
+        case "trained":
+            return measured
+        case "best":
+            return f"{measured} with the number of inner steps that is best there"
+        case given:
+            return f"{measured} with {given} inner steps"
 
 
 def _study_facts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from toy_tasks import Prevailing
 
 from hpo.config import TrialConfig
 from hpo.errors import Diverged, InputError, OutOfMemory
-from hpo.meta.checkpoint import FILE_NAME, load
+from hpo.meta.checkpoint import FILE_NAME, load, save
 from hpo.meta.loop import Stopped, Trained, meta_train, train
 from hpo.meta.tasks import Split
 from hpo.meta.trial import Trial
@@ -271,6 +271,18 @@ def test_a_checkpoint_of_another_config_is_said_and_not_used(
     with caplog.at_level(logging.WARNING):
         ended = finished(trial_config(), None, tmp_path)
     assert "made with another config" in caplog.text
+    assert numbers(ended) == numbers(finished(trial_config()))
+
+
+def test_a_checkpoint_from_before_a_field_was_there_is_used(trial_config: Make, tmp_path: Path) -> None:
+    run(trial_config(), Recorder("stop", before=4), tmp_path)
+    state, tensors = load(tmp_path / FILE_NAME)
+    objective = {key: value for key, value in state.config["objective"].items() if key != "inner_steps"}
+    older = state.model_copy(update={"config": {**state.config, "objective": objective}})
+    save(tmp_path / FILE_NAME, older, tensors)
+    events = Recorder()
+    ended = finished(trial_config(), events, tmp_path)
+    assert events.asked == 3  # of six meta-iterations three were done
     assert numbers(ended) == numbers(finished(trial_config()))
 
 

@@ -54,6 +54,23 @@ def test_the_note_of_a_study(row: StudyRow) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [("best", "after adaptation with the number of inner steps that is best there"), (7, "with 7 inner steps")],
+)
+def test_the_note_of_a_study_says_after_which_steps(row: StudyRow, steps: object, said: str) -> None:
+    objective = {"metric": "query_loss", "inner_steps": steps}
+    assert said in notes.study_note(replace(row, config={**row.config, "objective": objective}), {})
+
+
+def test_the_note_of_a_trial_marks_the_steps_that_it_was_judged_by(best: TrialDetail) -> None:
+    judged = replace(best, trial=replace(best.trial, objective_inner_steps=1))
+    note = notes.trial_note(judged, "query_loss")
+    assert "** after 1 inner step |" in note
+    assert "| **1** |" in note
+    assert "| **1** |" not in notes.trial_note(best, "query_loss")
+
+
 def test_what_others_wrote_is_no_markup(database: Database, row: StudyRow) -> None:
     failed = queries.trial(database, STUDY, 4)
     assert EVIL in "".join(token.content for token in _text_tokens(notes.trial_note(failed, "query_loss")))

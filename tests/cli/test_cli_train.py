@@ -127,7 +127,7 @@ ANSWER = """
 import json, sys
 seed = json.loads(sys.stdin.readline())["config"]["training"]["seed"]
 print(json.dumps({"meta_iteration": 2, "objective": {"mean": 1.0, "sem": 0.1}, "seconds": 0.5}))
-print(json.dumps({"loss": [seed, seed + 1.0], "accuracy": None, "seconds": 1.0}))
+print(json.dumps({"loss": [seed, seed + 1.0], "accuracy": None, "inner_steps": 1, "seconds": 1.0}))
 """
 
 
@@ -185,10 +185,10 @@ def test_one_config(run: Run, write: Write, monkeypatch: pytest.MonkeyPatch) -> 
     result = run("train", str(write()), "--seeds", "2", "--device", "cpu")
     assert result.stdout.splitlines() == [
         "query set of 2 meta-test tasks after adaptation, ± standard error",
-        "config      seed  loss",
-        "study.yaml     0  0.50 ± 0.50",
-        "study.yaml     1  1.50 ± 0.50",
-        "study.yaml  mean  1.00 ± 0.71",
+        "config      seed  inner steps  loss",
+        "study.yaml     0            1  0.50 ± 0.50",
+        "study.yaml     1            1  1.50 ± 0.50",
+        "study.yaml  mean               1.00 ± 0.71",
     ]
     assert "study.yaml seed 1: 2/4  query_loss 1.00 ± 0.10 on the validation tasks" in result.stderr
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["study.yaml"]
@@ -209,4 +209,5 @@ def test_two_configs_compared_for_real(run: Run, write: Write) -> None:
     a, b = (config["loss"]["mean"] for config in found["configs"])
     assert found["difference"]["loss"]["mean"] == pytest.approx(a - b)
     assert [config["config"] for config in found["configs"]] == ["a.yaml", "b.yaml"]
+    assert [config["seeds"][0]["inner_steps"] for config in found["configs"]] == [1, 1]
     assert "accuracy" not in found["difference"]  # a regression

@@ -102,6 +102,7 @@ def test_trials_of_equal_shapes_are_one_program(trial_config: Make, programs: li
 
 def test_the_config_knows_what_a_program_may_differ_in(trial_config: Make) -> None:
     changes = {
+        "objective.inner_steps": "best",
         "learner.inner_lr": 0.01,
         "learner.inner_steps": 3,
         "training.outer_lr": 0.01,

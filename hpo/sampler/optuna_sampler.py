@@ -23,7 +23,7 @@ from hpo.sampler.distributions import distributions
 from hpo.sampler.domain import Domain, Key
 from hpo.sampler.history import History, history, sign
 from hpo.sampler.sources import Sources
-from hpo.sampler.suggest import STARTUP_TRIALS, Fitted, suggest
+from hpo.sampler.suggest import STARTUP_TRIALS, Fitted, Suggestions, suggest
 from hpo.space import Params, Space, is_near
 
 MOST_UNKNOWN = 8
@@ -68,7 +68,8 @@ class GpEiSampler(BaseSampler):
         self._thrifty_trials = thrifty_trials
         self._fallback = RandomSampler(seed=self._search_seed)
         self._fitted: Fitted | None = None
-        self._posterior: Mapping[int, Estimate] = {}
+        self._last = Suggestions(())
+        self._sign = 1.0
         self._prospect: Prospect | None = None
         self._prepared: deque[_Prepared] = deque()
         self._lock = threading.RLock()
@@ -76,7 +77,9 @@ class GpEiSampler(BaseSampler):
     @property
     def posterior(self) -> Mapping[int, Estimate]:
         """Suggestions.posterior in the study's direction, as of the last fit; empty before it."""
-        return self._posterior
+        with self._lock, _one_thread():
+            found = self._last.posterior
+        return {number: Estimate(mean=self._sign * of.mean, sem=of.sem) for number, of in found.items()}
 
     @property
     def prospect(self) -> Prospect | None:
@@ -140,9 +143,7 @@ class GpEiSampler(BaseSampler):
             )
         self._fitted = suggestions.fitted
         self._prospect = suggestions.prospect
-        self._posterior = {
-            n: Estimate(mean=sign(study) * found.mean, sem=found.sem) for n, found in suggestions.posterior.items()
-        }
+        self._last, self._sign = suggestions, sign(study)
         return suggestions.params
 
     def _thrift(self, number: int) -> float:

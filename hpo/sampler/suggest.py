@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hpo.records import Estimate, Observation, Outcome, Prospect
 from hpo.sampler.acqf_search import Search, first_unseen, sobol
@@ -26,7 +28,7 @@ from hpo.sampler.domain import Domain, Key, Points, key
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
 from hpo.sampler.outcomes import Standardized, is_informative, is_measured, standardize
 from hpo.sampler.sources import OWN_TRIALS, Data, Sources, Transfer, Used
-from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import FRANK_RATE, Hyperparameters, Surrogate, fit
 from hpo.space import Params, Space
 
 STARTUP_TRIALS = 8
@@ -47,16 +49,23 @@ class Suggestions:
     """``params``: what to try, in this order.
 
     ``fitted``: where the next fits start; None during the start-up.
-    ``posterior``: trial number -> posterior mean and standard deviation of the noiseless function on the study's scale,
-    at every trial that finished with a finite value (a pruned one did not finish); the least mean is the incumbent.
-    Empty during the start-up.
+    ``knowledge``: what they come from; None during the start-up.
     ``prospect``: of the first of ``params``; None during the start-up, and where no trial has finished.
     """
 
     params: tuple[Params, ...]
     fitted: Fitted | None = None
-    posterior: Mapping[int, Estimate] = field(default_factory=dict)
+    knowledge: Knowledge | None = field(default=None, compare=False)
     prospect: Prospect | None = None
+
+    @cached_property
+    def posterior(self) -> Mapping[int, Estimate]:
+        """Trial number -> posterior mean and standard deviation of the noiseless function, on the study's scale.
+
+        Of every trial that finished with a finite value (a pruned one did not finish); the least mean is the incumbent.
+        Empty where nothing was learned. Computed when it is asked for: a suggestion does not wait for it.
+        """
+        return {} if self.knowledge is None else self.knowledge.posterior()
 
 
 def suggest(
@@ -101,12 +110,11 @@ def suggest(
     if knowledge is None or (len(data) < startup_trials and not knowledge.transfer.used):
         design = np.random.default_rng(seed if design_seed is None else design_seed)
         filling = tuple(_space_filling(domain, seen, n, number, design, rng, sources.best))
-        return Suggestions(filling, posterior={} if knowledge is None else knowledge.posterior())
+        return Suggestions(filling, knowledge=knowledge)
     improving = _improving(domain, knowledge, np.array(running).reshape(len(running), len(space)), seen, rng)
-    params, posterior = tuple(islice(improving, leave, leave + n)), knowledge.posterior()
-    best = min((found.mean for found in posterior.values()), default=None)
-    prospect = knowledge.prospect(domain.encode(params[:1]), best) if params and best is not None else None
-    return Suggestions(params, knowledge.fitted, posterior, prospect)
+    params = tuple(islice(improving, leave, leave + n))
+    prospect = knowledge.prospect(domain.encode(params[:1])) if params and knowledge.finished.any() else None
+    return Suggestions(params, knowledge.fitted, knowledge, prospect)
 
 
 def _is_enough(data: Sequence[Observation], startup_trials: int, sources: Sources) -> bool:
@@ -116,13 +124,14 @@ def _is_enough(data: Sequence[Observation], startup_trials: int, sources: Source
 
 
 @dataclass(frozen=True)
-class _Knowledge:
+class Knowledge:
     """What was learned from n measured trials, their points (n, d) and outcomes.
 
     ``alone``: hyperparameters without sources. ``feasibility``: None where no trial has failed; ``cost``: and how much
     it counts.
     """
 
+    domain: Domain
     data: Sequence[Observation]
     x: Points
     outcomes: Standardized
@@ -154,9 +163,16 @@ class _Knowledge:
         """Row of the best outcome."""
         return int(np.argmin(self.outcomes.z))
 
-    def prospect(self, x: Points, best: float) -> Prospect:
-        """At one point (1, d); ``best``: the incumbent's posterior mean, on the study's scale."""
-        improvement = LogEI(self.surrogate, self.outcomes.standardized(best))
+    @property
+    def finished(self) -> NDArray[np.bool_]:
+        """(n,) which of them were trained to the end."""
+        return np.array([observation.outcome is Outcome.OK for observation in self.data], bool)
+
+    def prospect(self, x: Points) -> Prospect:
+        """At one point (1, d), over the least posterior mean of what has finished: luck does not lower it."""
+        with torch.no_grad():
+            means, _ = self.surrogate.posterior(torch.from_numpy(self.x[self.finished]))
+        improvement = LogEI(self.surrogate, means.min().item())
         goal = improvement if self.feasibility is None else FeasibleAcquisition(improvement, self.feasibility)
         with torch.no_grad():
             gain = goal(torch.from_numpy(x)).exp().item()
@@ -165,12 +181,21 @@ class _Knowledge:
 
     def posterior(self) -> dict[int, Estimate]:
         """See Suggestions.posterior."""
+        surrogate = self._frank()
         with torch.no_grad():
-            mean, variance = self.surrogate.posterior(torch.from_numpy(self.x))
+            mean, variance = surrogate.posterior(torch.from_numpy(self.x))
         means = self.outcomes.restore(mean.numpy()).tolist()
         deviations = (self.outcomes.scale * variance.sqrt().numpy()).tolist()
         rows = zip(self.data, means, deviations, strict=True)
         return {o.number: Estimate(mean=mean, sem=deviation) for o, mean, deviation in rows if o.outcome is Outcome.OK}
+
+    def _frank(self) -> Surrogate:
+        """That does not take noise for signal; of the sources, where these help, which have more to tell them apart."""
+        if self.transfer.used:
+            return self.surrogate
+        z, noise = self.outcomes.z, self.outcomes.noise
+        hyperparameters = fit(self.domain, self.x, z, self.alone, noise, FRANK_RATE)
+        return Surrogate.condition(self.domain, self.x, z, hyperparameters, noise)
 
 
 def _learn(
@@ -180,7 +205,7 @@ def _learn(
     start: Fitted | None,
     sources: Sources,
     thrift: float,
-) -> _Knowledge:
+) -> Knowledge:
     failed = np.array([not is_measured(observation) for observation in data])
     measured, x = [observation for observation in data if is_measured(observation)], tried[~failed]
     outcomes = standardize(measured)
@@ -191,11 +216,11 @@ def _learn(
     any_failed = failed.any() or any(source.failed.any() for source in helping.each)
     feasibility = Feasibility.learn(helping, tried, failed, start.failure if start else None) if any_failed else None
     cost = (Cost.learn(domain, tried, [each.seconds for each in data]), thrift) if thrift else None
-    return _Knowledge(measured, x, outcomes, hyperparameters, transfer, feasibility, cost)
+    return Knowledge(domain, measured, x, outcomes, hyperparameters, transfer, feasibility, cost)
 
 
 def _improving(
-    domain: Domain, knowledge: _Knowledge, pending: Points, seen: set[Key], rng: np.random.Generator
+    domain: Domain, knowledge: Knowledge, pending: Points, seen: set[Key], rng: np.random.Generator
 ) -> Iterator[Params]:
     """The point of the highest expected improvement given what is pending, then the next one given that one too, ..."""
     best, lengthscales = knowledge.incumbent, knowledge.surrogate.lengthscales

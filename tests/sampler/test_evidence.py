@@ -25,7 +25,7 @@ def test_the_loss_is_botorchs(mixed: Space, count: int) -> None:
     embedding, x, z = _data(mixed, count)
     rng = np.random.default_rng(count)
     start = Hyperparameters(tuple(rng.uniform(0.1, 10, len(mixed)).tolist()), 1.3, 0.05)
-    process = _Process(x, z, MixedMatern52(embedding.owner, len(mixed)), start)
+    process = _Process(x, z, MixedMatern52(embedding.owner, len(mixed)), start, 30.0)
     likelihood = gpytorch.mlls.ExactMarginalLogLikelihood(process.likelihood, process)
     likelihood.train()
     parameters = dict(likelihood.named_parameters())

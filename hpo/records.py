@@ -118,6 +118,7 @@ class TrialOutcome(Record):
     meta_iterations: int = Field(0, ge=0)
     seconds: float = Field(0.0, ge=0.0)
     peak_memory_bytes: int = Field(0, ge=0)
+    meta_parameters: int = Field(0, ge=0)  # numbers that were meta-learned
     gradients: str | None = None  # how derivatives were computed: a hpo.meta.gradients.Way
     curves: tuple[AdaptationCurve, ...] = ()
 
@@ -144,7 +145,8 @@ class Prospect(Record):
 class Observation(Record):
     """What a sampler knows of one trial: ``value`` is to be minimized; None where the trial gave none.
 
-    ``outcome`` None: the trial is still running.
+    ``outcome`` None: the trial is still running. ``excess``: by how much it is beyond each of the study's constraints,
+    at most 0 where it satisfies it; empty where that was not measured.
     """
 
     number: int
@@ -152,6 +154,7 @@ class Observation(Record):
     outcome: Outcome | None = None
     value: float | None = None
     sem: StandardError | None = None
+    excess: tuple[float, ...] = ()
     seconds: float | None = Field(None, gt=0.0)  # of its training to the end, up to a factor that all trials share
 
     @model_validator(mode="after")

@@ -76,9 +76,9 @@ class Stages:
         store.record_confirmed(self.database, self.study_id, confirmations.confirmed(self.database, self._row()))
 
     def _finished(self) -> list[TrialRow]:
-        """Trials of the search that were trained to their end."""
-        rows = queries.study_trials(self.database, self.name)
-        return [row for row in rows if row.outcome == Outcome.OK and row.confirms is None and row.value is not None]
+        """Trials of the search that were trained to their end and violate no constraint."""
+        rows = [row for row in queries.study_trials(self.database, self.name) if row.outcome == Outcome.OK]
+        return [row for row in rows if row.confirms is None and row.value is not None and row.violated is None]
 
     def _missing(self, chosen: tuple[int, ...], stop: StopConfig) -> Iterator[store.Repeat]:
         """Seed by seed, so that an early look compares candidates by the same ones."""

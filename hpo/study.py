@@ -19,8 +19,10 @@ from typing import Self
 import optuna
 
 import hpo
+from hpo.competitors import Competitors
 from hpo.config import InvalidConfig, StudyConfig, TrialConfig
 from hpo.config.difference import describe, differences
+from hpo.constraints import compliance
 from hpo.earlier_trials import Source, in_changed_space, or_warm_start, require_sources, sources
 from hpo.errors import LeaseLost, StudyConflict
 from hpo.records import Outcome, Report, TrialOutcome, TrialSpec
@@ -132,6 +134,10 @@ class Study:
     def optuna_study(self) -> optuna.Study:
         """Optuna's view of the same study."""
         return optuna.load_study(study_name=self.name, storage=self.database.optuna_storage, sampler=self.sampler)
+
+    @cached_property
+    def _competitors(self) -> Competitors:
+        return Competitors(self.name, self.database.optuna_storage)
 
     @cached_property
     def _pruner(self) -> optuna.pruners.BasePruner:
@@ -280,11 +286,12 @@ class Study:
             return False  # nor is it a competitor: the pruner never sees it
         with self.database.guard():
             frozen = self.database.optuna_storage.get_trial(lease.trial_id)
-            return self._pruner.prune(self.optuna_study, frozen)
+            return self._pruner.prune(self._competitors, frozen)
 
     def finish(self, lease: Lease, outcome: TrialOutcome) -> None:
         """Records how the trial ended, and whether the study is done. Raises LeaseLost."""
-        store.finish(self.database, lease.trial_id, lease.token, outcome)
+        found = compliance(self.config.constraints.each, lease.config, outcome)
+        store.finish(self.database, lease.trial_id, lease.token, outcome, found)
         self.end_if_done()
 
     def end_if_done(self) -> None:

@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("wordfreq", reason="the quickstart needs the text extra")
     home = tmp_path_factory.mktemp("readme")
     (home / "study_configs").mkdir()
-    quickstart, my_study = blocks("yaml")
+    quickstart, _, my_study = blocks("yaml")
     (home / "study_configs/quickstart.yaml").write_text(shortened(quickstart))
     (home / "my_study.yaml").write_text(shortened(my_study))
     (home / "my_tasks.py").write_text(blocks("python")[0])
@@ -96,6 +96,15 @@ def test_the_commands_by_hand_are_those_of_the_makefile() -> None:
 
 def test_the_study_config_is_the_one_in_the_repository() -> None:
     assert blocks("yaml")[0] == (ROOT / "study_configs/quickstart.yaml").read_text()
+
+
+def test_the_constraints_can_be_those_of_the_quickstart(tmp_path: Path) -> None:
+    quickstart, constraints, _ = blocks("yaml")
+    (tmp_path / "study.yaml").write_text(quickstart + constraints)
+    found = load_study_config(tmp_path / "study.yaml").constraints.each
+    assert ", ".join(f"{each.metric}: {each.bound:g}" for each in found) == (
+        "seconds: 60, peak_memory_bytes: 2e+09, meta_parameters: 50000, query_accuracy: 0.5"
+    )
 
 
 def test_a_task_family_of_ones_own(folder: Path) -> None:

@@ -103,6 +103,24 @@ def test_new_seeds_are_judged_after_the_steps_that_the_search_chose(database: Da
     assert attributes["objective_inner_steps"] == 4
 
 
+def test_who_violates_a_constraint_is_no_candidate(database: Database) -> None:
+    raw = {**config(confirm=3).to_dict(), "constraints": {"seconds": 20.0}}
+    running = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    for value, seconds in zip(SEARCHED, (10.0, 30.0, 10.0, 30.0), strict=True):
+        running.finish(lease(running), ok(value).model_copy(update={"seconds": seconds}))
+    lease(running)
+    assert queries.study(database, "small").candidates == [2, 0]
+
+
+def test_nothing_is_confirmed_where_all_violate_constraints(database: Database) -> None:
+    raw = {**config().to_dict(), "constraints": {"seconds": 1.0}}
+    running = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    for value in SEARCHED:
+        running.finish(lease(running), ok(value).model_copy(update={"seconds": 2.0}))
+    assert running.lease_trial("a", "host", "cpu") is None
+    assert status(database) == "done"
+
+
 def test_optuna_sees_them_as_trials_of_their_own(database: Database) -> None:
     running = searched(database)
     leased = lease(running)

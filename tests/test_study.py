@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,55 @@ def test_the_posterior_is_recorded(database: Database) -> None:
         running.finish(lease(running), ok(value))
     rows = queries.study_trials(database, "small")
     assert all(row.posterior_mean is not None and row.posterior_sd is not None for row in rows)
+
+
+def test_who_violates_a_constraint_ranks_last_and_optuna_knows(database: Database) -> None:
+    running = study.create_or_resume(config(constraints={"seconds": 20.0}, stop={"trials": 4}), database)
+    for value, seconds in ((1.0, 40.0), (2.0, 10.0), (0.5, 30.0), (1.5, 20.0)):
+        running.finish(lease(running), ok(value).model_copy(update={"seconds": seconds}))
+    rows = queries.best(database, "small", 9)
+    assert [row.number for row in rows] == [3, 1, 2, 0]
+    assert [row.violated for row in rows] == [None, None, "seconds at most 20: 30", "seconds at most 20: 40"]
+    found = queries.luckiest(database, queries.study(database, "small"))
+    assert found is not None
+    assert found.number == 3
+    assert running.optuna_study.best_trial.number == 3
+    trials = running.optuna_study.get_trials()
+    excess = [list(trial.constraints.values()) for trial in trials]
+    assert excess == [trial.system_attrs["constraints"] for trial in trials]  # where optuna-dashboard 0.21 looks
+    assert excess == [[pytest.approx(math.log(ratio))] for ratio in (2.0, 0.5, 1.5, 1.0)]
+
+
+@pytest.mark.parametrize("kind", ["gp", "tpe"])
+def test_optunas_samplers_take_the_constraints_too(database: Database, kind: str) -> None:
+    running = study.create_or_resume(
+        config(constraints={"seconds": 20.0}, sampler={"kind": kind, "startup_trials": 2}, stop={"trials": 4}), database
+    )
+    for seconds in (40.0, 10.0, 30.0, 20.0):
+        running.finish(lease(running), ok(seconds).model_copy(update={"seconds": seconds}))
+    assert running.optuna_study.best_trial.number == 1
+
+
+@pytest.mark.parametrize(("bound", "is_pruned"), [(20.0, False), (60.0, True)])
+def test_nobody_is_pruned_for_being_worse_than_who_violates_a_constraint(
+    database: Database, bound: float, is_pruned: bool
+) -> None:
+    pruner = {"kind": "asha", "min_iterations": 2, "reduction_factor": 2}
+    running = study.create_or_resume(config(pruner=pruner, constraints={"seconds": bound}), database)
+
+    def report(value: float) -> Report:
+        return Report(meta_iteration=2, objective=Estimate(mean=value, sem=0.1), seconds=1.0)
+
+    slow = lease(running)
+    assert running.report(slow, report(1.0)) is False
+    running.finish(slow, ok(1.0).model_copy(update={"seconds": 40.0}))
+    assert running.report(lease(running), report(2.0)) is is_pruned
+
+
+def test_other_constraints_are_refused(database: Database) -> None:
+    study.create_or_resume(config(constraints={"seconds": 20.0}), database)
+    with pytest.raises(StudyConflict, match=r"constraints.seconds: was 20.0, is now 30.0"):
+        study.create_or_resume(config(constraints={"seconds": 30.0}), database)
 
 
 def test_a_password_in_the_config_does_not_reach_the_database(database: Database) -> None:

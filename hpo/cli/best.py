@@ -22,7 +22,8 @@ from hpo.results import queries
 @format_options
 def best(study: str, top: int, storage: str | None, form: str) -> None:
     """The best configs of STUDY: the confirmed first, by the mean over their new seeds; the others by the surrogate's
-    posterior mean where known, else by value. Below, the luckiest, the likely best and the confirmed, named as such."""
+    posterior mean where known, else by value; those that violate a constraint last. Below, the luckiest, the likely
+    best and the confirmed, named as such."""
     with open_to_read(storage) as database:
         found = Verdicts.of(database, queries.study(database, study))
         rows = [best_record(row, found) for row in queries.best(database, study, top)]
@@ -44,6 +45,8 @@ def columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
         fixed += [Column("confirmed", _confirmed), Column("behind the best", _behind)]
     if any(row["posterior_mean"] is not None for row in rows):
         fixed.append(Column("expected [90%]", lambda row: text.interval(row["posterior_mean"], row["posterior_sd"])))
+    if any(row["violated"] is not None for row in rows):
+        fixed.append(Column("violates", lambda row: row["violated"] or ""))
     names = list(dict.fromkeys(name for row in rows for name in row["parameters"]))
     pairs = zip(names, text.short_names(names), strict=True)
     return [*fixed, *(_parameter(name, short) for name, short in pairs)]

@@ -60,6 +60,8 @@ def as_yaml(found: TrialDetail) -> str:
     outcome = f"{row.outcome or row.state.lower()}, {value}"
     if row.confirmed_seeds:
         outcome += f"; confirmed, {text.estimate(row.confirmed_mean, row.confirmed_sem)} over new seeds"
+    if row.violated is not None:
+        outcome += f"; violates {row.violated}"
     comment = f"# Trial {row.number} of the study {text.printable(row.study)}: {outcome}; written by hpo export.\n"
     return comment + to_yaml({"name": row.study[: MAX_NAME - len(suffix)] + suffix, **config})
 

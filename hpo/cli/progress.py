@@ -39,6 +39,7 @@ class EndedTrial:
     seconds: float = 0.0
     reason: str | None = None
     confirms: int | None = None  # number of the trial that it repeats with another seed
+    violated: str | None = None  # constraints of the study, in words
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ class Progress:
 
     @property
     def best(self) -> EndedTrial | None:
-        """The best observation among trials that were trained to their end."""
+        """The best observation among trials that were trained to their end and violate no constraint."""
         return best_of(self.ended, self.direction)
 
     @property
@@ -101,10 +102,11 @@ class Progress:
 
 
 def best_of(ended: tuple[EndedTrial, ...], direction: str) -> EndedTrial | None:
-    """The first of the best; None where no trial was trained to its end."""
+    """The first of the best; None where no trial was trained to its end without violating a constraint."""
     measured = [trial for trial in ended if trial.outcome is Outcome.OK and trial.objective is not None]
+    satisfying = [trial for trial in measured if trial.violated is None]
     sign = 1.0 if direction == "minimize" else -1.0
-    return min(measured, key=lambda trial: sign * _mean(trial), default=None)
+    return min(satisfying, key=lambda trial: sign * _mean(trial), default=None)
 
 
 def _mean(trial: EndedTrial) -> float:
@@ -145,7 +147,9 @@ def _confirmation_line(now: Progress, index: int) -> str:
 
 def _told(trial: EndedTrial) -> str:
     reason = text.one_line(trial.reason or "no reason given")
-    return f"{trial.name} {trial.outcome} {text.of(trial.objective) if trial.objective is not None else reason}"
+    told = text.of(trial.objective) if trial.objective is not None else reason
+    violated = f", violates {trial.violated}" if trial.violated is not None else ""
+    return f"{trial.name} {trial.outcome} {told}{violated}"
 
 
 def _best_so_far(best: EndedTrial | None) -> str:

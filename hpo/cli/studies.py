@@ -13,8 +13,9 @@ import click
 from hpo.cli import text
 from hpo.cli.options import examples, format_options, json_option, open_to_read, storage_option
 from hpo.cli.output import Column, plain_table, show, to_json
+from hpo.config.constraints import in_words
 from hpo.results import queries
-from hpo.results.rows import RunningRow, StudyProgress, WorkerRow
+from hpo.results.rows import RunningRow, StudyProgress, StudyRow, WorkerRow
 
 _STUDIES = (
     Column("study", lambda row: row["study"]),
@@ -90,7 +91,7 @@ def as_text(found: StudyProgress, workers: Sequence[WorkerRow]) -> str:
     lines = [
         f"{text.printable(study.name)}: {study.status}, {counts.ended} of {total(found)} trials ended "
         f"({counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed), {held} running{let_go}",
-        f"  {study.direction}s {study.metric}; {_best(found)}",
+        f"  {study.direction}s {study.metric}{_constraints(study)}; {_best(found)}",
     ]
     if study.stop_reason is not None:
         lines.append(f"  the search stopped {study.stop_reason}")
@@ -114,6 +115,11 @@ def _is_worked_on(found: StudyProgress, workers: Sequence[WorkerRow]) -> bool:
     return any(worker.study in (None, found.study.name) and worker.silent_seconds < lease_s for worker in workers)
 
 
+def _constraints(study: StudyRow) -> str:
+    constraints = in_words(study.config)
+    return f" with {constraints}" if constraints else ""
+
+
 def _best(found: StudyProgress) -> str:
     best = found.best
     if best is None:
@@ -122,7 +128,8 @@ def _best(found: StudyProgress) -> str:
     objective = text.estimate(best.value, best.sem)
     if best.confirmed_seeds:
         objective = f"{text.estimate(best.confirmed_mean, best.confirmed_sem)} over {best.confirmed_seeds} new seeds"
-    return f"best {objective}, trial {best.number}: {parameters}"
+    violated = f", violates {best.violated}" if best.violated is not None else ""
+    return f"best {objective}, trial {best.number}{violated}: {parameters}"
 
 
 def _confirming(found: StudyProgress) -> list[str]:

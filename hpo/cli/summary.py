@@ -81,6 +81,7 @@ def best_record(row: BestRow, found: Verdicts) -> dict[str, Any]:
         "behind_seeds": behind.seeds if behind is not None else None,
         "is_luckiest": _is(row, found.luckiest),
         "is_likely_best": _is(row, found.likely),
+        "violated": row.violated,
     }
 
 
@@ -109,12 +110,17 @@ def _confirming(last: Progress) -> str:
 def _result(last: Progress, best: BestRow | None, found: Verdicts, database: Database, url: str) -> list[str]:
     if best is None:
         return ["no trial was trained to its end"]
-    lines = ["", f"best config: trial {best.number}, {_why(best)}"]
+    lines = ["", f"best config: trial {best.number}, {_why(best)}", *_violation(best)]
     steps = best.objective_inner_steps
     chosen = best.parameters | ({} if steps is None else {"objective.inner_steps": steps})
     width = max((len(name) for name in chosen), default=0)
     lines += [f"  {name:<{width}}  {text.scalar(value)}" for name, value in chosen.items()]
     return [*lines, "", *verdict_lines(found), "", *_going_on(last, database, url)]
+
+
+def _violation(best: BestRow) -> list[str]:
+    """The best of a study may be one that violates a constraint, where every trial does."""
+    return [] if best.violated is None else [f"no trial satisfies all constraints: it violates {best.violated}"]
 
 
 def _why(best: BestRow) -> str:

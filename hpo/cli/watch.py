@@ -86,6 +86,7 @@ def _ended(row: TrialRow) -> EndedTrial:
         seconds=row.seconds or 0.0,
         reason=row.reason,
         confirms=row.confirms,
+        violated=row.violated,
     )
 
 

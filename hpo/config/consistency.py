@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hpo.config.problems import Problem, dotted
@@ -65,6 +65,22 @@ def metric_problems(metric: str, tasks: Mapping[str, type[Section]]) -> list[Pro
             ("objective", "metric"),
             f"found {metric!r}, which {kind} tasks do not have, expected {' or '.join(model.metrics)}",
         )
-        for kind, model in tasks.items()
-        if issubclass(model, TasksConfig) and metric not in model.metrics
+        for kind, model in _lacking(metric, tasks)
+    ]
+
+
+def constraint_problems(
+    constrained: Sequence[str], objective: str, tasks: Mapping[str, type[Section]]
+) -> Iterator[Problem]:
+    """Constraints on what is optimized already, and on what task families do not have."""
+    if objective in constrained:
+        yield Problem(("constraints", objective), f"found a bound, expected none: {objective} is the objective itself")
+    for metric in constrained:
+        for kind, _ in _lacking(metric, tasks) if metric in TasksConfig.metrics else ():
+            yield Problem(("constraints", metric), f"found a bound, expected none: {kind} tasks have no {metric}")
+
+
+def _lacking(metric: str, tasks: Mapping[str, type[Section]]) -> list[tuple[str, type[TasksConfig]]]:
+    return [
+        (kind, model) for kind, model in tasks.items() if issubclass(model, TasksConfig) and metric not in model.metrics
     ]

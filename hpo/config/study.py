@@ -10,7 +10,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
 
-from hpo.config.consistency import metric_problems, study_problems, trial_problems
+from hpo.config.consistency import constraint_problems, metric_problems, study_problems, trial_problems
+from hpo.config.constraints import ConstraintsConfig
 from hpo.config.execution import ExecutionConfig, PrunerConfig, SamplerConfig, StopConfig
 from hpo.config.kinds import KINDS, SEARCHED_SECTIONS, kind_model, trial_models
 from hpo.config.learner import LearnerConfig
@@ -71,6 +72,7 @@ class StudyConfig(TrialConfig):
     """What a study searches, starting from which values, with which means, until when."""
 
     name: Annotated[str, Field(max_length=200), AfterValidator(_one_plain_line)]
+    constraints: ConstraintsConfig = Field(default_factory=ConstraintsConfig)
     search: dict[str, Dimension] = Field(default_factory=dict)
     sampler: SamplerConfig = Field(default_factory=SamplerConfig)
     pruner: PrunerConfig = Field(default_factory=PrunerConfig)
@@ -90,6 +92,8 @@ class StudyConfig(TrialConfig):
         if config is not None and not problems:
             problems += study_problems(flatten(config.to_dict()), config.search)
             problems += metric_problems(config.objective.metric, trial_models("tasks", raw))
+            constrained = [constraint.metric for constraint in config.constraints.each]
+            problems += constraint_problems(constrained, config.objective.metric, trial_models("tasks", raw))
             for section in KINDS:
                 resolved = config.to_dict()[section]
                 options = collect(problems, other_options, section, raw, resolved)

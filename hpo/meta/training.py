@@ -223,6 +223,7 @@ class Training:
             meta_iterations=self.meta_iteration,
             seconds=self.seconds,
             peak_memory_bytes=peak_memory(self.trial.device),
+            meta_parameters=sum(tensor.numel() for tensor in self.outer.meta.values()),
             gradients=way(self.trial.learner.network, self.trial.device).value,
             curves=curves,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from hpo.config.constraints import in_words
 from hpo.records import AdaptationCurve, CurvePoint
 from hpo.report import text
 from hpo.report.markdown import code, escape, fenced, table
@@ -73,6 +74,8 @@ def _facts(detail: TrialDetail, metric: str) -> Iterator[tuple[str, str]]:
         yield "reason", escape(reason)
     if trial.value is not None:
         yield escape(metric), f"**{text.estimate(trial.value, trial.sem)}**{text.after(trial.objective_inner_steps)}"
+    if trial.violated is not None:
+        yield "violates", escape(trial.violated)
     if trial.confirms is not None:
         yield "confirms", f"trial {trial.confirms}, with seed {trial.seed}"
     if trial.seconds is not None:
@@ -156,6 +159,8 @@ def _study_facts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     tasks, training = _section(config, "tasks"), _section(config, "training")
     options = ", ".join(f"{name} {value}" for name, value in tasks.items() if name != "kind")
     yield "tasks", f"{code(str(tasks.get('kind')))}: {escape(options)}"
+    if constraints := in_words(config):
+        yield "constraints", escape(constraints)
     yield "learner", _kind(config, "learner")
     yield "sampler, pruner", f"{_kind(config, 'sampler')}, {_kind(config, 'pruner')}"
     stop = _section(config, "stop")

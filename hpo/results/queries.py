@@ -149,18 +149,19 @@ def progress(database: Database, name: str) -> StudyProgress:
 def best(database: Database, name: str, top: int = 1) -> list[BestRow]:
     """The ``top`` best trials; fewer where fewer have completed.
 
-    The confirmed first, by the mean over their new seeds; then by posterior mean where known, else by value.
+    The confirmed first, by the mean over their new seeds; then by posterior mean where known, else by value. Those that
+    violate a constraint come last.
     """
     return _best(database, study(database, name).study_id, top)
 
 
 def luckiest(database: Database, study: StudyRow) -> BestRow | None:
-    """The trial of the search with the best single value."""
+    """The trial of the search with the best single value, of those that violate no constraint."""
     return _first_by(database, study, "value")
 
 
 def likely_best(database: Database, study: StudyRow) -> BestRow | None:
-    """The trial with the best posterior mean; None where no surrogate was asked."""
+    """Likewise, with the best posterior mean; None where no surrogate was asked."""
     return _first_by(database, study, "posterior_mean")
 
 
@@ -221,6 +222,7 @@ _FIRST_BY = """
 SELECT b.*, h.config FROM hpo_best_configs AS b LEFT JOIN hpo_trial AS h ON h.trial_id = b.trial_id
 WHERE b.trial_id = (
     SELECT c.trial_id FROM hpo_best_configs AS c WHERE c.study_id = :study_id AND c.{column} IS NOT NULL
+        AND c.violated IS NULL
     ORDER BY :sign * c.{column}, c.number LIMIT 1)"""
 
 

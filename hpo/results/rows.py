@@ -144,6 +144,8 @@ class TrialRow:
     confirmed_seeds: int | None
     confirmed_failed: int | None
     objective_inner_steps: int | None  # as in BestRow
+    meta_parameters: int | None  # numbers that were meta-learned
+    violated: str | None  # constraints of the study, in words; None: none
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ class BestRow:
     confirmed_seeds: int | None  # that gave a value
     confirmed_failed: int | None  # that gave none
     objective_inner_steps: int | None  # after which it was measured; None: as many as the trial was trained with
+    violated: str | None  # constraints of the study, in words; None: none
     config: dict[str, Any] | None
 
 

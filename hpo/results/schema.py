@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-HPO_REVISION = "0005"  # of the newest migration
+HPO_REVISION = "0006"  # of the newest migration
 OPTUNA_REVISION = "v3.2.0.a"  # of Optuna's tables as they are in Optuna 5.0
 HPO_VERSION_TABLE = "hpo_alembic_version"
 OPTUNA_VERSION_TABLE = "alembic_version"
@@ -125,6 +125,8 @@ hpo_trial = Table(
     Column("confirmed_seeds", Integer),  # that gave a value
     Column("confirmed_failed", Integer),  # that gave none
     Column("objective_inner_steps", Integer),  # after which it was measured; None: as many as it was trained with
+    Column("meta_parameters", BigInteger),  # numbers that were meta-learned
+    Column("violated", Text),  # constraints of the study, in words; None: none
     Index("hpo_trial_by_study", "study_id"),
 )
 hpo_report = Table(

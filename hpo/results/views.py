@@ -116,7 +116,8 @@ def _trials(d: _Dialect) -> str:
     {d.naive_utc.format("t.datetime_complete")} AS completed_at,
     h.seconds, h.meta_iterations, h.peak_memory_bytes, h.gradients, h.host, h.device, h.attempts, h.seed,
     h.checkpoint_uri, t.study_id, t.trial_id, h.posterior_sd, h.confirms,
-    h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps
+    h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps,
+    h.meta_parameters, h.violated
 FROM trials AS t
 JOIN studies AS s ON s.study_id = t.study_id
 LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
@@ -125,14 +126,15 @@ LEFT JOIN hpo_trial AS h ON h.trial_id = t.trial_id"""
 
 def _best_configs(d: _Dialect) -> str:
     # Ranked before the parameters are decoded: only the rows that are read pay for that. The confirmed come first, of
-    # them those that failed with no new seed; a trial that repeats another one is no config of its own.
+    # them those that failed with no new seed; a trial that repeats another one is no config of its own, and one that
+    # violates a constraint is behind all that violate none.
     return f"""SELECT s.study_name AS study, r.rank, r.number, r.value, r.sem, r.posterior_mean,
     {d.parameters.format("r.trial_id")} AS parameters,
     r.seconds, r.study_id, r.trial_id, r.posterior_sd, r.confirmed_mean, r.confirmed_sem, r.confirmed_seeds,
-    r.confirmed_failed, r.objective_inner_steps
+    r.confirmed_failed, r.objective_inner_steps, r.violated
 FROM (
     SELECT c.*, row_number() OVER (PARTITION BY c.study_id ORDER BY
-        c.confirmed_seeds IS NULL, coalesce(c.confirmed_failed, 0),
+        c.violated IS NOT NULL, c.confirmed_seeds IS NULL, coalesce(c.confirmed_failed, 0),
         coalesce(c.confirmed_mean, c.posterior_mean, c.value) IS NULL,
         CASE WHEN c.direction = 'MAXIMIZE' THEN -coalesce(c.confirmed_mean, c.posterior_mean, c.value)
              ELSE coalesce(c.confirmed_mean, c.posterior_mean, c.value) END,
@@ -141,7 +143,8 @@ FROM (
         SELECT t.study_id, t.trial_id, t.number, CAST(o.direction AS TEXT) AS direction,
             {_value(d, "v.value")} AS value,
             h.objective_sem AS sem, h.posterior_mean, h.posterior_sd, h.seconds,
-            h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps
+            h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps,
+            h.violated
         FROM trials AS t
         JOIN study_directions AS o ON o.study_id = t.study_id AND o.objective = 0
         LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0

@@ -10,6 +10,7 @@ is P EI (Gelbart, Snoek & Adams 2014, arXiv:1403.5607): a failure is no number, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from botorch.utils.probability.utils import log_ndtr
@@ -46,12 +47,20 @@ def _labels(x: Points, failed: NDArray[np.bool_]) -> Data:
     return Data(x, np.where(failed, -1.0, 1.0), np.zeros(len(x)))
 
 
+class Probable(Protocol):
+    """What happens at a point with a probability."""
+
+    def log_probability(self, x: Tensor) -> Tensor:
+        """(m, d) canonical points -> (m,), differentiable."""
+        ...
+
+
 @dataclass(frozen=True)
 class FeasibleAcquisition:
     """The logarithm of P times what ``acquisition`` is the logarithm of."""
 
     acquisition: Acquisition
-    feasibility: Feasibility
+    feasibility: Probable
 
     def __call__(self, x: Tensor) -> Tensor:
         """(m, d) -> (m,)."""

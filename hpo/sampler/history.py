@@ -62,6 +62,7 @@ def _observations(trials: Collection[FrozenTrial], sign: float) -> Iterator[Obse
                 outcome=_outcome(trial),
                 value=None if value is None else sign * value.mean,
                 sem=None if value is None else value.sem,
+                excess=tuple(trial.constraints.values()) if trial.state is TrialState.COMPLETE else (),
                 seconds=_seconds(trial),
             )
 

@@ -2,9 +2,10 @@
 
 Start-up: points of one scrambled Sobol sequence, which all workers of a study share (``design_seed``), numbered
 by trial, so that together they fill the space. Then: fit the surrogate to what is known and, once trials have failed,
-another to where they fail; maximize the expected improvement given what runs times the probability that the trial gives
-a value; take the best point that was not tried yet. Several suggestions at once, from one fit: each is pending for the
-next, which maximizes their joint expected improvement greedily.
+another to where they fail, and one to the excess over each constraint; maximize the expected improvement given what
+runs times the probabilities that the trial gives a value and that it satisfies the constraints; take the best point
+that was not tried yet. Several suggestions at once, from one fit: each is pending for the next, which maximizes their
+joint expected improvement greedily.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hpo.records import Estimate, Observation, Outcome, Prospect
 from hpo.sampler.acqf_search import Search, first_unseen, sobol
 from hpo.sampler.acquisition import Acquisition, LogEI, acquisition
+from hpo.sampler.constraints import Constraints, indifferent
 from hpo.sampler.cost import Cost, ThriftyAcquisition
 from hpo.sampler.domain import Domain, Key, Points, key
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
@@ -37,11 +40,14 @@ SPARE = 128  # points to choose from where the start-up sequence meets one that 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Hyperparameters of the surrogate, alone and with sources, and of where trials fail; None where none has."""
+    """Hyperparameters of the surrogate, alone and with sources; of where trials fail, None where none has; and of each
+    constraint.
+    """
 
     outcome: Hyperparameters
     failure: Hyperparameters | None
     with_sources: Mapping[Used, Hyperparameters] = field(default_factory=dict)
+    constraints: tuple[Hyperparameters, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ class Suggestions:
 
     ``fitted``: where the next fits start; None during the start-up.
     ``knowledge``: what they come from; None during the start-up.
-    ``prospect``: of the first of ``params``; None during the start-up, and where no trial has finished.
+    ``prospect``: of the first of ``params``; None during the start-up, and where no trial has finished that satisfies
+    the constraints.
     """
 
     params: tuple[Params, ...]
@@ -113,7 +120,7 @@ def suggest(
         return Suggestions(filling, knowledge=knowledge)
     improving = _improving(domain, knowledge, np.array(running).reshape(len(running), len(space)), seen, rng)
     params = tuple(islice(improving, leave, leave + n))
-    prospect = knowledge.prospect(domain.encode(params[:1])) if params and knowledge.finished.any() else None
+    prospect = knowledge.prospect(domain.encode(params[:1])) if params and knowledge.eligible.any() else None
     return Suggestions(params, knowledge.fitted, knowledge, prospect)
 
 
@@ -128,7 +135,7 @@ class Knowledge:
     """What was learned from n measured trials, their points (n, d) and outcomes.
 
     ``alone``: hyperparameters without sources. ``feasibility``: None where no trial has failed; ``cost``: and how much
-    it counts.
+    it counts. Without constraints every trial satisfies them.
     """
 
     domain: Domain
@@ -138,6 +145,7 @@ class Knowledge:
     alone: Hyperparameters
     transfer: Transfer
     feasibility: Feasibility | None
+    constraints: Constraints
     cost: tuple[Cost, float] | None
 
     @property
@@ -149,31 +157,42 @@ class Knowledge:
     def fitted(self) -> Fitted:
         """See Suggestions."""
         failure = None if self.feasibility is None else self.feasibility.surrogate.hyperparameters
-        return Fitted(self.alone, failure, self.transfer.fitted)
+        return Fitted(self.alone, failure, self.transfer.fitted, self.constraints.hyperparameters)
 
     def goal(self, pending: Points, seed: int) -> Acquisition:
         """What the next point is to maximize, while trials at ``pending`` (p, d) run."""
-        improvement = acquisition(self.surrogate, self.outcomes.z[self.incumbent], torch.from_numpy(pending), seed)
+        goal = self._feasible(self._improvement(torch.from_numpy(pending), seed))
+        return goal if self.cost is None else ThriftyAcquisition(goal, *self.cost)
+
+    def _improvement(self, pending: Tensor, seed: int) -> Acquisition:
+        """On the best trial that satisfies the constraints; where there is none, on the trials that run."""
+        if self.constraints.violation[self.incumbent] == 0.0:
+            return acquisition(self.surrogate, self.outcomes.z[self.incumbent], pending, seed)
+        # the worst outcome is no hurdle, but who runs is not to be repeated
+        return acquisition(self.surrogate, self.outcomes.z.max(), pending, seed) if len(pending) else indifferent
+
+    def _feasible(self, improvement: Acquisition) -> Acquisition:
+        """Times the probability that a trial gives a value, and one that counts."""
         if self.feasibility is not None:
             improvement = FeasibleAcquisition(improvement, self.feasibility)
-        return improvement if self.cost is None else ThriftyAcquisition(improvement, *self.cost)
+        return FeasibleAcquisition(improvement, self.constraints) if self.constraints.each else improvement
 
     @property
     def incumbent(self) -> int:
-        """Row of the best outcome."""
-        return int(np.argmin(self.outcomes.z))
+        """Row of the best outcome among those that violate the constraints least."""
+        return int(np.lexsort((self.outcomes.z, self.constraints.violation))[0])
 
     @property
-    def finished(self) -> NDArray[np.bool_]:
-        """(n,) which of them were trained to the end."""
-        return np.array([observation.outcome is Outcome.OK for observation in self.data], bool)
+    def eligible(self) -> NDArray[np.bool_]:
+        """(n,) which of them were trained to the end and satisfy the constraints."""
+        pairs = zip(self.data, self.constraints.violation, strict=True)
+        return np.array([observation.outcome is Outcome.OK and beyond == 0.0 for observation, beyond in pairs], bool)
 
     def prospect(self, x: Points) -> Prospect:
-        """At one point (1, d), over the least posterior mean of what has finished: luck does not lower it."""
+        """At one point (1, d), over the least posterior mean of the eligible ones: luck does not lower it."""
         with torch.no_grad():
-            means, _ = self.surrogate.posterior(torch.from_numpy(self.x[self.finished]))
-        improvement = LogEI(self.surrogate, means.min().item())
-        goal = improvement if self.feasibility is None else FeasibleAcquisition(improvement, self.feasibility)
+            means, _ = self.surrogate.posterior(torch.from_numpy(self.x[self.eligible]))
+        goal = self._feasible(LogEI(self.surrogate, means.min().item()))
         with torch.no_grad():
             gain = goal(torch.from_numpy(x)).exp().item()
         noise = math.sqrt(2 * self.surrogate.hyperparameters.noise)
@@ -215,8 +234,9 @@ def _learn(
     helping = sources.only(transfer.used)
     any_failed = failed.any() or any(source.failed.any() for source in helping.each)
     feasibility = Feasibility.learn(helping, tried, failed, start.failure if start else None) if any_failed else None
+    constraints = Constraints.learn(domain, x, measured, start.constraints if start else ())
     cost = (Cost.learn(domain, tried, [each.seconds for each in data]), thrift) if thrift else None
-    return Knowledge(domain, measured, x, outcomes, hyperparameters, transfer, feasibility, cost)
+    return Knowledge(domain, measured, x, outcomes, hyperparameters, transfer, feasibility, constraints, cost)
 
 
 def _improving(

@@ -119,6 +119,7 @@ def ok(loss: float) -> TrialOutcome:
         meta_iterations=4,
         seconds=34.0,
         peak_memory_bytes=3 * 2**30,
+        meta_parameters=6789,
         gradients="accelerated",
         curves=(curve(loss),),
     )

@@ -169,6 +169,40 @@ def test_best_says_no_more_of_a_lucky_trial_than_is_known(
     assert lucky.endswith(told)
 
 
+def _violating(database: Database, number: int) -> None:
+    with database.transaction() as connection:
+        connection.exec_driver_sql(
+            "UPDATE hpo_trial SET violated = 'seconds at most 20: 34'"
+            f" WHERE trial_id IN (SELECT trial_id FROM trials WHERE number = {number})"
+        )
+
+
+def test_who_violates_a_constraint_is_marked_and_behind_the_others(run: Run, study: Study, database: Database) -> None:
+    _violating(database, 0)
+    result = run("best", study.name)
+    assert [line.split()[:2] for line in result.stdout.splitlines()[1:]] == [["1", "1"], ["2", "0"]]
+    heading, satisfying, violating = result.stdout.splitlines()
+    column = heading.index("violates")
+    assert [line[column:].split("  ")[0] for line in (satisfying, violating)] == ["", "seconds at most 20: 34"]
+    assert "likely best  trial 1" in result.stderr
+    assert [row["violated"] for row in as_json(run("best", study.name, "--format", "json"))] == [
+        None,
+        "seconds at most 20: 34",
+    ]
+    assert "violates         seconds at most 20: 34" in run("show", study.name, "0").stdout
+    assert "violates" not in run("show", study.name, "1").stdout
+    assert "best 0.790 ± 0.012, trial 1:" in run("status", study.name).stdout
+    assert "# Trial 1 of" in run("export", study.name).stdout
+    assert "violates seconds at most 20: 34; written by" in run("export", study.name, "--trial", "0").stdout
+
+
+def test_where_every_trial_violates_constraints_the_best_says_so(run: Run, study: Study, database: Database) -> None:
+    for number in (0, 1):
+        _violating(database, number)
+    assert "trial 0, violates seconds at most 20: 34:" in run("status", study.name).stdout
+    assert run("best", study.name).stderr.strip() == ""
+
+
 @pytest.mark.parametrize("form", ["json", "yaml", "csv"])
 def test_best_for_programs_is_nothing_but_data(form: str, run: Run, study: Study) -> None:
     result = run("best", study.name, "--format", form, "--top", "1")

@@ -324,6 +324,22 @@ SINGLE = {
         + "  tasks.kind: {type: categorical, choices: [language_id, sinusoid]}\nobjective: {metric: query_accuracy}",
         "6: objective.metric: found 'query_accuracy', which sinusoid tasks do not have, expected query_loss",
     ),
+    "constraint on the objective": (
+        BASE + "constraints: {query_loss: 1.2}",
+        "4: constraints.query_loss: found a bound, expected none: query_loss is the objective itself",
+    ),
+    "constraint on what the tasks do not have": (
+        BASE.replace("language_id, ways: 5", "sinusoid") + "constraints: {query_accuracy: 0.5}",
+        "4: constraints.query_accuracy: found a bound, expected none: sinusoid tasks have no query_accuracy",
+    ),
+    "constraint on an unknown metric": (
+        BASE + "constraints: {second: 60}",
+        "4: constraints.second: unknown key 'second'; did you mean 'seconds'?",
+    ),
+    "constraint that is none": (
+        BASE + "constraints: {peak_memory_bytes: 2 GB}",
+        "4: constraints.peak_memory_bytes: found '2 GB', expected a number",
+    ),
     "direction against the metric": (
         BASE + "objective: {metric: query_accuracy, direction: minimize}",
         "4: objective: query_accuracy is to be maximized, but direction is 'minimize'",

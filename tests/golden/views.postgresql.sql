@@ -35,7 +35,8 @@ SELECT s.study_name AS study, t.number, CAST(t.state AS TEXT) AS state, h.outcom
     to_char(t.datetime_complete, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS completed_at,
     h.seconds, h.meta_iterations, h.peak_memory_bytes, h.gradients, h.host, h.device, h.attempts, h.seed,
     h.checkpoint_uri, t.study_id, t.trial_id, h.posterior_sd, h.confirms,
-    h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps
+    h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps,
+    h.meta_parameters, h.violated
 FROM trials AS t
 JOIN studies AS s ON s.study_id = t.study_id
 LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
@@ -53,10 +54,10 @@ SELECT s.study_name AS study, r.rank, r.number, r.value, r.sem, r.posterior_mean
             ELSE to_jsonb(CAST(CAST(p.param_value AS text) AS numeric) + 0.0) END), CAST('{}' AS jsonb))
         FROM trial_params AS p WHERE p.trial_id = r.trial_id) AS parameters,
     r.seconds, r.study_id, r.trial_id, r.posterior_sd, r.confirmed_mean, r.confirmed_sem, r.confirmed_seeds,
-    r.confirmed_failed, r.objective_inner_steps
+    r.confirmed_failed, r.objective_inner_steps, r.violated
 FROM (
     SELECT c.*, row_number() OVER (PARTITION BY c.study_id ORDER BY
-        c.confirmed_seeds IS NULL, coalesce(c.confirmed_failed, 0),
+        c.violated IS NOT NULL, c.confirmed_seeds IS NULL, coalesce(c.confirmed_failed, 0),
         coalesce(c.confirmed_mean, c.posterior_mean, c.value) IS NULL,
         CASE WHEN c.direction = 'MAXIMIZE' THEN -coalesce(c.confirmed_mean, c.posterior_mean, c.value)
              ELSE coalesce(c.confirmed_mean, c.posterior_mean, c.value) END,
@@ -66,7 +67,8 @@ FROM (
             CASE CAST(v.value_type AS TEXT)
         WHEN 'INF_POS' THEN CAST('Infinity' AS double precision) WHEN 'INF_NEG' THEN -CAST('Infinity' AS double precision) ELSE v.value END AS value,
             h.objective_sem AS sem, h.posterior_mean, h.posterior_sd, h.seconds,
-            h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps
+            h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps,
+            h.violated
         FROM trials AS t
         JOIN study_directions AS o ON o.study_id = t.study_id AND o.objective = 0
         LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0

@@ -36,7 +36,8 @@ SELECT s.study_name AS study, t.number, CAST(t.state AS TEXT) AS state, h.outcom
     strftime('%Y-%m-%dT%H:%M:%fZ', t.datetime_complete) AS completed_at,
     h.seconds, h.meta_iterations, h.peak_memory_bytes, h.gradients, h.host, h.device, h.attempts, h.seed,
     h.checkpoint_uri, t.study_id, t.trial_id, h.posterior_sd, h.confirms,
-    h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps
+    h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps,
+    h.meta_parameters, h.violated
 FROM trials AS t
 JOIN studies AS s ON s.study_id = t.study_id
 LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0
@@ -55,10 +56,10 @@ SELECT s.study_name AS study, r.rank, r.number, r.value, r.sem, r.posterior_mean
             ELSE printf('%!.17g', p.param_value) END))
         FROM (SELECT * FROM trial_params WHERE trial_id = r.trial_id ORDER BY param_id) AS p) AS parameters,
     r.seconds, r.study_id, r.trial_id, r.posterior_sd, r.confirmed_mean, r.confirmed_sem, r.confirmed_seeds,
-    r.confirmed_failed, r.objective_inner_steps
+    r.confirmed_failed, r.objective_inner_steps, r.violated
 FROM (
     SELECT c.*, row_number() OVER (PARTITION BY c.study_id ORDER BY
-        c.confirmed_seeds IS NULL, coalesce(c.confirmed_failed, 0),
+        c.violated IS NOT NULL, c.confirmed_seeds IS NULL, coalesce(c.confirmed_failed, 0),
         coalesce(c.confirmed_mean, c.posterior_mean, c.value) IS NULL,
         CASE WHEN c.direction = 'MAXIMIZE' THEN -coalesce(c.confirmed_mean, c.posterior_mean, c.value)
              ELSE coalesce(c.confirmed_mean, c.posterior_mean, c.value) END,
@@ -68,7 +69,8 @@ FROM (
             CASE CAST(v.value_type AS TEXT)
         WHEN 'INF_POS' THEN 9e999 WHEN 'INF_NEG' THEN -9e999 ELSE v.value END AS value,
             h.objective_sem AS sem, h.posterior_mean, h.posterior_sd, h.seconds,
-            h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps
+            h.confirmed_mean, h.confirmed_sem, h.confirmed_seeds, h.confirmed_failed, h.objective_inner_steps,
+            h.violated
         FROM trials AS t
         JOIN study_directions AS o ON o.study_id = t.study_id AND o.objective = 0
         LEFT JOIN trial_values AS v ON v.trial_id = t.trial_id AND v.objective = 0

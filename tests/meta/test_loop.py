@@ -80,6 +80,7 @@ def test_reports_and_checkpoints_at_rungs_and_at_the_end(trial_config: Make, tmp
     assert outcome.meta_iterations == 5
     assert 0 < events.reports[0].seconds < events.reports[-1].seconds < outcome.seconds
     assert outcome.peak_memory_bytes > 2**20
+    assert outcome.meta_parameters == sum(tensor.numel() for tensor in finished(config).meta.values())
 
 
 @pytest.mark.parametrize(("eval_steps", "last"), [(None, 4), (2, 2), (3, 3)])

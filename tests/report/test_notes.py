@@ -112,6 +112,17 @@ def test_a_trial_without_results_has_a_short_note(best: TrialDetail) -> None:
     assert notes.trial_note(bare, "query_loss") == "| outcome | **fail** |\n| :-- | :-- |"
 
 
+def test_a_trial_that_violates_a_constraint_says_which(best: TrialDetail) -> None:
+    violating = replace(best, trial=replace(best.trial, violated="seconds at most 20: 34"))
+    assert "| violates | seconds at most 20\\: 34 |" in notes.trial_note(violating, "query_loss")
+
+
+def test_the_note_of_a_study_lists_its_constraints(row: StudyRow) -> None:
+    constrained = replace(row, config={**row.config, "constraints": {"seconds": 60.0}})
+    assert "| constraints | seconds at most 60 |" in notes.study_note(constrained, {})
+    assert "constraints" not in notes.study_note(row, {})
+
+
 def test_a_retried_trial_says_so(best: TrialDetail) -> None:
     retried = replace(best, trial=replace(best.trial, attempts=2))
     assert "| attempts | 2: " in notes.trial_note(retried, "query_loss")

@@ -27,6 +27,7 @@ ROW = BestRow(
     confirmed_seeds=None,
     confirmed_failed=None,
     objective_inner_steps=None,
+    violated=None,
     config=None,
 )
 NONE = Verdicts("minimize", None, None, (), TrialCounts())

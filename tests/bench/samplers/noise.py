@@ -27,7 +27,7 @@ from hpo.ranking import candidates, ranking
 from hpo.records import Estimate
 from hpo.sampler.optuna_sampler import GpEiSampler
 from hpo.space import Params, is_near
-from tests.bench.samplers.clock import Timed, Training, designed, studied, timed
+from tests.bench.samplers.clock import Timed, Training, designed, quiet, studied, timed
 from tests.bench.samplers.contenders import STARTUP_TRIALS
 from tests.bench.samplers.problems import Problem
 
@@ -69,6 +69,7 @@ class Reported:
 
 def reported(trials: int, deviation: float, seed: int) -> Reported:
     """Of one study."""
+    quiet()
     on = Noisy(timed("language_id", seed), deviation, seed)
     sampler = GpEiSampler(on.problem.space, seed=seed, startup_trials=STARTUP_TRIALS)
     study = optuna.create_study(pruner=optuna.pruners.NopPruner())

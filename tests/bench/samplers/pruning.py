@@ -20,7 +20,7 @@ import optuna
 
 from hpo.config.execution import SamplerConfig
 from hpo.sampler import make_sampler
-from tests.bench.samplers.clock import Studied, designed, studied, timed
+from tests.bench.samplers.clock import Studied, designed, quiet, studied, timed
 from tests.bench.samplers.contenders import STARTUP_TRIALS
 
 FIRST_RUNG, FACTOR = 20, 3  # what a study config's pruner has by default, on these trainings
@@ -30,6 +30,7 @@ WAYS = {"all trained": (False, False), "pruned": (True, False), "pruned, cost-aw
 def study(way: str, trials: int, seed: int) -> Studied:
     """One study, all begin with the same trials."""
     pruned, cost_aware = WAYS[way]
+    quiet()
     on = timed("language_id", seed)
     config = SamplerConfig(kind="gp_ei", seed=seed, startup_trials=STARTUP_TRIALS, cost_aware=cost_aware)
     make = partial(make_sampler, config, on.problem.space, trials=trials)

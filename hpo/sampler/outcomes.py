@@ -38,10 +38,6 @@ class Standardized:
     mean: float
     scale: float
 
-    def standardized(self, y: float) -> float:
-        """The inverse of ``restore``."""
-        return (y - self.mean) / self.scale
-
     def restore(self, z: Values) -> Values:
         """Back to the study's scale."""
         return self.mean + self.scale * z

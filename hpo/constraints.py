@@ -54,9 +54,9 @@ def _measured(metric: str, config: TrialConfig, outcome: TrialOutcome) -> float:
 
 
 def _adapted(config: TrialConfig, outcome: TrialOutcome) -> CurvePoint:
-    """After as many inner steps as the trial was meta-trained for, where the objective is measured too."""
+    """After as many inner steps as the objective was measured after."""
     (curve,) = outcome.curves
-    return curve.at(config.to_dict()["learner"]["inner_steps"])
+    return curve.at(outcome.inner_steps or config.to_dict()["learner"]["inner_steps"])
 
 
 def _excess(constraint: Constraint, value: float) -> float:

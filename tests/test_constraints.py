@@ -60,6 +60,14 @@ def test_excess_and_words(values: dict[str, float], excess: list[float], violate
     assert found.violated == violated
 
 
+def test_loss_and_accuracy_are_judged_where_the_objective_is() -> None:
+    """After the test-time steps that the trial has chosen, not after those that it was trained for."""
+    chosen = ENDED.model_copy(update={"inner_steps": 3})
+    found = compliance(bounds(query_accuracy=0.5), TRIAL, chosen)
+    assert found is not None
+    assert found.excess == pytest.approx([-0.1])
+
+
 def test_only_trainings_to_the_end_of_a_constrained_study_are_judged() -> None:
     assert compliance((), TRIAL, ENDED) is None
     assert compliance(bounds(seconds=1.0), TRIAL, ENDED.model_copy(update={"outcome": Outcome.PRUNED})) is None

@@ -109,6 +109,26 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(found["regret"]["noisy_quadratic"]) == {"random", "tpe"}
 
 
+def test_an_interrupted_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "plays.jsonl"
+
+    def run(seeds: int) -> str:
+        asked = f"--problems noisy_quadratic --contenders random --seeds {seeds} --evaluations 12 --keep {file}"
+        bench.main(asked.split())
+        return capsys.readouterr().out
+
+    run(1)
+    kept = file.read_text()
+    file.write_text(kept + kept[: len(kept) // 2])  # killed while it wrote
+    whole = run(2)
+    now = file.read_text()
+    first, _, second = now.strip().split("\n")
+    assert [json.loads(line)["seed"] for line in (first, second)] == [0, 1]
+    assert now.startswith(kept)
+    assert run(2) == whole
+    assert file.read_text() == now
+
+
 def test_a_table_with_code_in_it_is_refused() -> None:
     with pytest.raises(pickle.UnpicklingError, match="os"):
         _Plain(BytesIO(pickle.dumps(__import__("os").getcwd))).load()

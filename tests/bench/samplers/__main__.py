@@ -4,7 +4,8 @@ Every contender plays every problem (problems.py) with every seed: 60 evaluation
 figures are regrets by the true worth of the best config that was evaluated, their logarithms paired with those of
 Optuna's GPSampler (``gp``), mean ranks, and CPU seconds an ask. ``ours -clip`` is ours without clipped outcomes; so for
 the other parts. ``botorch`` is optuna-integration's BoTorchSampler, ``ax`` Ax, ``smac`` SMAC3, each without an initial
-design of its own. They and the tables are downloaded once; what cannot be had is named and left out.
+design of its own. They and the tables are downloaded once; what cannot be had is named and left out. With
+``--keep FILE`` a run that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 
 from tests.bench import peers
 from tests.bench.samplers import report
 from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, available
+from tests.bench.samplers.kept import Kept, Studied
 from tests.bench.samplers.play import Play, play
 from tests.bench.samplers.problems import NAMES, problem
 from tests.bench.samplers.shapes import SHAPES
@@ -36,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--problems", nargs="+", choices=NAMES)
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--evaluations", type=int)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="of plays, which are not played again (kept.py)")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     return parser
 
@@ -53,17 +57,21 @@ def run(options: argparse.Namespace) -> tuple[list[Play], list[str]]:
     missing += strangers
     seeds = range(options.seeds or (3 if options.quick else 8))
     evaluations = options.evaluations or (40 if options.quick else 60)
-    with ProcessPoolExecutor(options.processes) as pool:
-        work = [
-            pool.submit(play, contender, name, seed, evaluations)
-            for seed, name, contender in itertools.product(seeds, names, contenders)
-        ]
-        plays = []
-        for number, future in enumerate(work, 1):
-            plays.append(future.result())
+    wanted = [(who, name, seed, evaluations) for seed, name, who in itertools.product(seeds, names, contenders)]
+    return _plays(wanted, Kept(options.keep), options.processes), missing
+
+
+def _plays(wanted: Sequence[Studied], kept: Kept, processes: int) -> list[Play]:
+    """Those that were kept, and the others, each kept as soon as it has ended."""
+    plays = {each: found for each in wanted if (found := kept.get(each))}
+    with ProcessPoolExecutor(processes) as pool:
+        work = {pool.submit(play, *each): each for each in wanted if each not in plays}
+        for number, future in enumerate(as_completed(work), 1):
+            plays[work[future]] = future.result()
+            kept.add(future.result())
             print(f"\r{number} of {len(work)} studies", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    return plays, missing
+    return [plays[each] for each in wanted]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -48,7 +48,7 @@ class Smac:
 
 
 def _optimizer(space: Any, seed: int) -> Any:
-    """``deterministic``: each config once. Its forest is fitted anew for every ask, by default for every eighth."""
+    """``deterministic``: each config once. As its users get it: the forest is fitted anew for every eighth ask."""
     smac = peers.load("smac", "smac")
     facade = smac.HyperparameterOptimizationFacade
     with TemporaryDirectory() as output:  # it saves itself once
@@ -56,7 +56,6 @@ def _optimizer(space: Any, seed: int) -> Any:
         return facade(
             scenario,
             initial_design=facade.get_initial_design(scenario, n_configs=0),
-            config_selector=facade.get_config_selector(scenario, retrain_after=1),
             logging_level=False,
         )
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from hpo.records import Estimate
+from hpo.config.training import Direction
+from hpo.records import Estimate, sign
 
 Values = Mapping[int, float | None]  # seed -> objective; None: the training with it gave none
 
@@ -41,50 +42,48 @@ def _never(number: int, other: int) -> bool:
 
 
 def candidates(
-    expected: Mapping[int, float], direction: str, most: int, alike: Callable[[int, int], bool] = _never
+    expected: Mapping[int, float], direction: Direction, most: int, alike: Callable[[int, int], bool] = _never
 ) -> tuple[int, ...]:
     """Numbers of the ``most`` trials that are expected to be best, likely best first; of equal ones the older.
 
     ``alike(number, other)``: whether two trials are one experiment. Of such the likely best stands for all: a search
     that converges ends with several, and to confirm each of them would tell the same again and leave others out.
     """
-    sign = _sign(direction)
     chosen: list[int] = []
-    for number in sorted(expected, key=lambda number: (sign * expected[number], number)):
+    for number in sorted(expected, key=lambda number: (sign(direction) * expected[number], number)):
         if len(chosen) < most and not any(alike(number, other) for other in chosen):
             chosen.append(number)
     return tuple(chosen)
 
 
-def ranking(values: Mapping[int, Values], direction: str) -> tuple[Confirmed, ...]:
+def ranking(values: Mapping[int, Values], direction: Direction) -> tuple[Confirmed, ...]:
     """Candidates by their mean over the new seeds, the best first; one that failed with a seed is behind all others.
 
     ``values``: trial number -> what its new seeds gave.
     """
-    sign = _sign(direction)
-    order = sorted(values, key=lambda number: _place(number, values[number], sign))
-    return tuple(_confirmed(number, values[number], values[order[0]], sign) for number in order)
+    order = sorted(values, key=lambda number: _place(number, values[number], direction))
+    return tuple(_confirmed(number, values[number], values[order[0]], direction) for number in order)
 
 
-def _place(number: int, values: Values, sign: float) -> tuple[int, float, int]:
+def _place(number: int, values: Values, direction: Direction) -> tuple[int, float, int]:
     measured = _measured(values)
-    return len(values) - len(measured), sign * fmean(measured) if measured else math.inf, number
+    return len(values) - len(measured), sign(direction) * fmean(measured) if measured else math.inf, number
 
 
-def _confirmed(number: int, values: Values, best: Values, sign: float) -> Confirmed:
+def _confirmed(number: int, values: Values, best: Values, direction: Direction) -> Confirmed:
     measured = _measured(values)
     return Confirmed(
         number,
         estimate=_estimate(measured) if measured else None,
         seeds=len(measured),
         failed=len(values) - len(measured),
-        behind=None if values is best else _behind(values, best, sign),
+        behind=None if values is best else _behind(values, best, direction),
     )
 
 
-def _behind(values: Values, best: Values, sign: float) -> Behind | None:
+def _behind(values: Values, best: Values, direction: Direction) -> Behind | None:
     differences = [
-        sign * (value - other)
+        sign(direction) * (value - other)
         for seed, value in values.items()
         if value is not None and (other := best.get(seed)) is not None
     ]
@@ -98,8 +97,3 @@ def _measured(values: Values) -> list[float]:
 def _estimate(values: Sequence[float]) -> Estimate:
     sem = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return Estimate(mean=fmean(values), sem=sem)
-
-
-def _sign(direction: str) -> float:
-    """What an objective is multiplied with to be minimized."""
-    return 1.0 if direction == "minimize" else -1.0

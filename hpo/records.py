@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from hpo.config.training import Direction
 from hpo.space import Params
 
 
@@ -164,3 +165,8 @@ class Observation(Record):
         if self.sem is not None and self.value is None:
             raise ValueError("a standard error belongs to a value")
         return self
+
+
+def sign(direction: Direction) -> float:
+    """What a value is multiplied with to be minimized."""
+    return 1.0 if direction == "minimize" else -1.0

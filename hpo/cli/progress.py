@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from hpo.cli import text
-from hpo.records import Estimate, Outcome
+from hpo.config.training import Direction
+from hpo.records import Estimate, Outcome, sign
 
 MIN_ENDED_FOR_FORECAST = 2
 FAILED = frozenset(Outcome) - {Outcome.OK, Outcome.PRUNED}
@@ -61,7 +61,7 @@ class Progress:
 
     study: str
     status: str
-    direction: Literal["minimize", "maximize"]
+    direction: Direction
     total: int
     ended: tuple[EndedTrial, ...] = ()
     running: tuple[RunningTrial, ...] = ()
@@ -101,12 +101,11 @@ class Progress:
         return trials_left * sum(seconds) / len(seconds) / len(self.running)
 
 
-def best_of(ended: tuple[EndedTrial, ...], direction: str) -> EndedTrial | None:
+def best_of(ended: tuple[EndedTrial, ...], direction: Direction) -> EndedTrial | None:
     """The first of the best; None where no trial was trained to its end without violating a constraint."""
     measured = [trial for trial in ended if trial.outcome is Outcome.OK and trial.objective is not None]
     satisfying = [trial for trial in measured if trial.violated is None]
-    sign = 1.0 if direction == "minimize" else -1.0
-    return min(satisfying, key=lambda trial: sign * _mean(trial), default=None)
+    return min(satisfying, key=lambda trial: sign(direction) * _mean(trial), default=None)
 
 
 def _mean(trial: EndedTrial) -> float:

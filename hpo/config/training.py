@@ -8,7 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hpo.config.section import Section
 
-_DIRECTIONS = {"query_loss": "minimize", "query_accuracy": "maximize"}
+Direction = Literal["minimize", "maximize"]
+
+_DIRECTIONS: dict[str, Direction] = {"query_loss": "minimize", "query_accuracy": "maximize"}
 _MOST_STEPS = 1000  # of an adaptation curve
 
 
@@ -45,7 +47,7 @@ class ObjectiveConfig(Section):
     """The number a study optimizes, measured on the meta-validation tasks after adaptation."""
 
     metric: Literal["query_loss", "query_accuracy"] = "query_loss"
-    direction: Literal["minimize", "maximize"] = Field("minimize", description="follows from the metric")
+    direction: Direction = Field("minimize", description="follows from the metric")
     inner_steps: Annotated[Literal["trained", "best"] | int, BeforeValidator(_test_time_steps)] = Field(
         "trained",
         description="after how many it is measured. trained: learner.inner_steps; best: the number up to"

@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hpo.config.training import ObjectiveConfig
-from hpo.records import CurvePoint, Estimate
+from hpo.records import CurvePoint, Estimate, sign
 
 
 def best_point(points: Iterable[CurvePoint], objective: ObjectiveConfig) -> CurvePoint | None:
     """The one with the best metric, of equal ones that with the fewest steps; None where there is none."""
-    sign = 1.0 if objective.direction == "minimize" else -1.0
     return min(
-        points, key=lambda point: (sign * estimate_of(point, objective.metric).mean, point.inner_step), default=None
+        points,
+        key=lambda point: (sign(objective.direction) * estimate_of(point, objective.metric).mean, point.inner_step),
+        default=None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpo.config.training import Direction
 from hpo.ranking import Confirmed
 from hpo.report import text
 from hpo.results import confirmations, queries
@@ -17,7 +18,7 @@ LUCKIEST, LIKELY, CONFIRMED = "luckiest", "likely best", "confirmed"
 class Verdicts:
     """Of one study; ``likely`` is None where no surrogate was asked, ``confirmed`` is ranked, the best first."""
 
-    direction: str
+    direction: Direction
     luckiest: BestRow | None
     likely: BestRow | None
     confirmed: tuple[Confirmed, ...]

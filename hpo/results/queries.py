@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, func, select, text
 
 from hpo.errors import StudyNotFound, TrialNotFound
-from hpo.records import AdaptationCurve, CurvePoint, Estimate
+from hpo.records import AdaptationCurve, CurvePoint, Estimate, sign
 from hpo.results.database import Database
 from hpo.results.rows import (
     BestRow,
@@ -231,8 +231,7 @@ def _best(database: Database, study_id: int, top: int) -> list[BestRow]:
 
 
 def _first_by(database: Database, study: StudyRow, column: str) -> BestRow | None:
-    sign = 1.0 if study.direction == "minimize" else -1.0
-    rows = _read(database, _FIRST_BY.format(column=column), study_id=study.study_id, sign=sign)
+    rows = _read(database, _FIRST_BY.format(column=column), study_id=study.study_id, sign=sign(study.direction))
     return BestRow(**rows[0]._mapping) if rows else None
 
 

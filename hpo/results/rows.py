@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from hpo.config.training import Direction
 from hpo.records import AdaptationCurve
 from hpo.space import Params
 
@@ -25,7 +26,7 @@ class StudyRow:
 
     study_id: int
     name: str
-    direction: str  # minimize, maximize
+    direction: Direction
     metric: str
     status: StudyStatus
     priority: int

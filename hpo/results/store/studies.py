@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from hpo.config.search import Value
+from hpo.config.training import Direction
 from hpo.errors import StudyConflict, StudyNotFound
 from hpo.results.clock import epoch_now
 from hpo.results.database import Database
@@ -25,7 +26,7 @@ def create_study(
     database: Database,
     *,
     name: str,
-    direction: str,
+    direction: Direction,
     metric: str,
     config: dict[str, Any],
     config_hash: str,

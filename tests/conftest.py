@@ -1,6 +1,7 @@
 """Real databases for tests: an SQLite file, and a PostgreSQL server that is started once a session.
 
-``storage_url`` is an empty database of each kind in turn; ``sqlite_url`` and ``postgres_url`` are one of them.
+``storage_url`` is an empty database of each kind in turn, ``database`` the same, opened; ``sqlite_url`` and
+``postgres_url`` are one of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from urllib.parse import quote
 import hypothesis
 import psycopg
 import pytest
+
+from hpo.results.engine import Database, connect
 
 # No deadline for one example: a machine that is busy is not a failure.
 # CI tries the same examples each time: what it refuses, anybody can see refused.
@@ -101,3 +104,10 @@ def storage_url(request: pytest.FixtureRequest) -> str:
     """An empty database of each kind in turn."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+def database(storage_url: str) -> Iterator[Database]:
+    """An empty one, opened."""
+    with connect(storage_url, create=True) as opened:
+        yield opened

@@ -16,9 +16,7 @@ from hpo.results.engine import Database
 from hpo.sampler import distributions
 from hpo.space import Params
 from tests.end_to_end.support import CONFIG
-from tests.test_study import config, database, lease, ok
-
-__all__ = ["database"]  # a fixture
+from tests.studies import config, lease, ok
 
 RATE = {"learner.inner_lr": {"type": "float", "low": 0.01, "high": 0.1, "log": True}}
 CELL = {"model.cell": {"type": "categorical", "choices": ["gru", "lstm"]}}

@@ -12,9 +12,10 @@ from hpo import study
 from hpo.config import StudyConfig
 from hpo.records import Estimate, Outcome, Prospect, Report, TrialOutcome
 from hpo.results import confirmations, queries, store
-from hpo.results.engine import Database, connect
+from hpo.results.engine import Database
 from hpo.results.rows import TrialRow
 from tests.end_to_end.support import CONFIG
+from tests.studies import lease, ok
 
 SEARCHED = (0.5, 0.2, 0.4, 0.3)  # objectives of trials 0 to 3: the best are 1, 3, 2
 
@@ -23,22 +24,6 @@ def config(**stop: int) -> StudyConfig:
     stop = {"trials": 4, "confirm": 2, "confirm_seeds": 2, **stop}
     execution = {**CONFIG["execution"], "lease_s": 600.0}  # nobody renews the leases of these tests
     return StudyConfig.from_dict({**CONFIG, "sampler": {"kind": "random"}, "stop": stop, "execution": execution})
-
-
-def ok(value: float) -> TrialOutcome:
-    return TrialOutcome(outcome=Outcome.OK, objective=Estimate(mean=value, sem=0.1))
-
-
-@pytest.fixture
-def database(storage_url: str) -> Any:
-    with connect(storage_url, create=True) as opened:
-        yield opened
-
-
-def lease(running: study.Study, worker: str = "a") -> study.Lease:
-    leased = running.lease_trial(worker, "host", "cpu")
-    assert leased is not None
-    return leased
 
 
 def searched(database: Database, **stop: int) -> study.Study:

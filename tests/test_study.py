@@ -11,30 +11,11 @@ import pytest
 from hpo import study
 from hpo.config import StudyConfig
 from hpo.errors import LeaseLost, StudyConflict
-from hpo.records import Estimate, Outcome, Report, TrialOutcome
+from hpo.records import Estimate, Report
 from hpo.results import queries
-from hpo.results.engine import Database, connect
+from hpo.results.engine import Database
 from tests.end_to_end.support import CONFIG
-
-
-def config(**sections: dict[str, Any]) -> StudyConfig:
-    return StudyConfig.from_dict({**CONFIG, "sampler": {"kind": "random"}, **sections})
-
-
-def ok(value: float) -> TrialOutcome:
-    return TrialOutcome(outcome=Outcome.OK, objective=Estimate(mean=value, sem=0.1))
-
-
-@pytest.fixture
-def database(storage_url: str) -> Any:
-    with connect(storage_url, create=True) as opened:
-        yield opened
-
-
-def lease(running: study.Study, worker: str = "a") -> study.Lease:
-    leased = running.lease_trial(worker, "host", "cpu")
-    assert leased is not None
-    return leased
+from tests.studies import config, lease, ok
 
 
 def test_exactly_as_many_trials_as_asked_for(database: Database) -> None:

@@ -106,11 +106,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Studied:
-    """The trials of a study in the order in which they ended; ``asked``: what the samplers wanted."""
+    """The trials of a study in the order in which they ended."""
 
     problem: Problem
     runs: Sequence[Run]
-    asked: Sequence[Params]
 
     @property
     def meta_iterations(self) -> int:
@@ -140,8 +139,8 @@ class Studied:
 class _Settling(optuna.samplers.BaseSampler):
     """Puts what can be tried in the place of what ``sampler`` asks for."""
 
-    def __init__(self, sampler: Sampler, problem: Problem, tried: Sequence[Params], wanted: list[Params]) -> None:
-        self._sampler, self._problem, self._tried, self._wanted = sampler, problem, tried, wanted
+    def __init__(self, sampler: Sampler, problem: Problem, tried: Sequence[Params]) -> None:
+        self._sampler, self._problem, self._tried = sampler, problem, tried
 
     def infer_relative_search_space(self, study: optuna.Study, trial: Any) -> dict[str, Any]:
         """See BaseSampler."""
@@ -150,7 +149,6 @@ class _Settling(optuna.samplers.BaseSampler):
     def sample_relative(self, study: optuna.Study, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
         """See BaseSampler."""
         wanted = self._sampler.sample_relative(study, trial, search_space)
-        self._wanted.append(wanted)
         return self._problem.settle(wanted, self._tried)
 
     def sample_independent(self, study: optuna.Study, trial: Any, name: str, distribution: Any) -> Any:
@@ -170,8 +168,7 @@ def studied(
     """``design``: the params of the first trials; ``study``: a new one; default: without a pruner."""
     quiet()
     tried: list[Params] = []
-    wanted: list[Params] = []
-    samplers = [_Settling(make(worker), on.problem, tried, wanted) for worker in range(workers)]
+    samplers = [_Settling(make(worker), on.problem, tried) for worker in range(workers)]
     study = study or optuna.create_study(pruner=optuna.pruners.NopPruner())
     for params in design:
         study.enqueue_trial(dict(params))
@@ -197,7 +194,7 @@ def studied(
         ended.append(run)
         if len(tried) < trials:
             begin(worker, now)
-    return Studied(on.problem, ended, wanted)
+    return Studied(on.problem, ended)
 
 
 def _report(study: optuna.Study, trial: optuna.Trial, run: Run) -> bool:

@@ -38,19 +38,19 @@ CANDIDATES = 3
 class Noisy:
     """Trainings of another one, each with noise of its own."""
 
-    quiet: Timed
+    clean: Timed
     deviation: float
     seed: int
 
     @property
     def problem(self) -> Problem:
         """See Timed."""
-        return self.quiet.problem
+        return self.clean.problem
 
     def training(self, params: Params, number: int) -> Training:
         """See Timed."""
-        quiet = self.quiet.training(params, number)
-        return replace(quiet, values=[value + self.noise(number) for value in quiet.values])
+        clean = self.clean.training(params, number)
+        return replace(clean, values=[value + self.noise(number) for value in clean.values])
 
     def noise(self, number: int) -> float:
         """Of the training with this number."""

@@ -10,6 +10,7 @@ import pytest
 from hpo import study
 from hpo.config import StudyConfig
 from hpo.errors import InputError, StudyConflict
+from hpo.launch import create_or_resume
 from hpo.records import Estimate, Outcome, TrialOutcome
 from hpo.results import queries, store
 from hpo.results.engine import Database
@@ -53,11 +54,11 @@ def everything(database: Database) -> object:
 
 @pytest.mark.parametrize("kind", ["gp_ei", "random", "tpe", "gp"])
 def test_old_trials_are_points_of_the_changed_space(database: Database, kind: str) -> None:
-    running = study.create_or_resume(of(NARROW, kind), database)
+    running = create_or_resume(of(NARROW, kind), database)
     trained(running, 4)
     running.release(begun := lease(running), interrupted=True)
     before = params(database)
-    changed = study.create_or_resume(of(WIDE, kind), database)
+    changed = create_or_resume(of(WIDE, kind), database)
     assert params(database) == {number: {"model.hidden_size": 4, **old} for number, old in before.items()}
     assert lease(changed).config == begun.config
     trained(changed, 4)
@@ -68,10 +69,10 @@ def test_old_trials_are_points_of_the_changed_space(database: Database, kind: st
 
 
 def test_they_stay_in_the_surrogate(database: Database) -> None:
-    trained(study.create_or_resume(of(NARROW, "gp_ei"), database), 5)
+    trained(create_or_resume(of(NARROW, "gp_ei"), database), 5)
     far = dict.fromkeys(range(5), Estimate(mean=99.0, sem=1.0))
     store.set_posterior(database, queries.study(database, "small").study_id, far)
-    changed = study.create_or_resume(of(WIDE, "gp_ei"), database)
+    changed = create_or_resume(of(WIDE, "gp_ei"), database)
     lease(changed)
     means = [row.posterior_mean for row in queries.study_trials(database, "small")]
     assert all(mean is not None and mean < 5 for mean in means[:5])
@@ -79,10 +80,10 @@ def test_they_stay_in_the_surrogate(database: Database) -> None:
 
 @pytest.mark.parametrize("kind", ["tpe", "gp"])
 def test_optunas_samplers_search_all_of_the_changed_space_together(database: Database, kind: str) -> None:
-    trained(study.create_or_resume(of({**RATE, **CELL}, kind), database), 5)
+    trained(create_or_resume(of({**RATE, **CELL}, kind), database), 5)
     search = {**RATE, "model.hidden_size": WIDE["model.hidden_size"], "model.cell": WIDE["model.cell"]}
     search["learner.inner_lr"] = WIDE["learner.inner_lr"]
-    changed = study.create_or_resume(of(search, kind), database)
+    changed = create_or_resume(of(search, kind), database)
     trial = changed.optuna_study.trials[-1]
     assert changed.sampler.infer_relative_search_space(changed.optuna_study, trial).keys() == search.keys()
 
@@ -92,9 +93,9 @@ def test_a_field_that_conditions_look_at_becomes_a_dimension(database: Database)
     when = {"model.cell": ["rnn"]}
     nonlinearity = {"model.nonlinearity": {"type": "categorical", "choices": ["relu", "tanh"], "when": when}}
     model = {"cell": "rnn", "hidden_size": 4}
-    trained(study.create_or_resume(of({**RATE, **nonlinearity}, model=model), database), 3)
+    trained(create_or_resume(of({**RATE, **nonlinearity}, model=model), database), 3)
     before = params(database)
-    study.create_or_resume(of({**RATE, **nonlinearity, "model.cell": WIDE["model.cell"]}, model=model), database)
+    create_or_resume(of({**RATE, **nonlinearity, "model.cell": WIDE["model.cell"]}, model=model), database)
     assert params(database) == {number: {"model.cell": "rnn", **old} for number, old in before.items()}
     assert all("model.nonlinearity" in old for old in before.values())
 
@@ -116,24 +117,24 @@ def test_a_field_that_conditions_look_at_becomes_a_dimension(database: Database)
 def test_a_new_dimension_without_the_old_value_is_refused(
     database: Database, added: dict[str, Any], message: str
 ) -> None:
-    trained(study.create_or_resume(of(RATE), database), 3)
+    trained(create_or_resume(of(RATE), database), 3)
     before = everything(database)
     with pytest.raises(StudyConflict, match=f"search.{next(iter(added))}: {message}"):
-        study.create_or_resume(of({**RATE, **added}), database)
+        create_or_resume(of({**RATE, **added}), database)
     assert everything(database) == before
 
 
 def test_without_trials_any_new_dimension_will_do(database: Database) -> None:
-    study.create_or_resume(of(RATE), database)
-    changed = study.create_or_resume(of({**RATE, "model.hidden_size": {"type": "int", "low": 5, "high": 8}}), database)
+    create_or_resume(of(RATE), database)
+    changed = create_or_resume(of({**RATE, "model.hidden_size": {"type": "int", "low": 5, "high": 8}}), database)
     assert lease(changed).config.model.hidden_size >= 5
 
 
 def test_a_trial_whose_worker_died_while_asking_is_completed_in_the_changed_space(database: Database) -> None:
-    running = study.create_or_resume(of({**RATE, **CELL}), database)
+    running = create_or_resume(of({**RATE, **CELL}), database)
     orphan = running.optuna_study.ask()
     orphan.suggest_categorical("model.cell", ["gru", "lstm"])
-    changed = study.create_or_resume(of({**RATE, "model.cell": WIDE["model.cell"], **HIDDEN}), database)
+    changed = create_or_resume(of({**RATE, "model.cell": WIDE["model.cell"], **HIDDEN}), database)
     again = lease(changed)
     assert (again.number, again.config.model.cell) == (orphan.number, orphan.params["model.cell"])
     assert params(database)[0].keys() == {*RATE, *CELL, *HIDDEN}
@@ -143,7 +144,7 @@ HIDDEN = {"model.hidden_size": {"type": "int", "low": 5, "high": 8}}
 
 
 def test_a_trial_that_another_program_has_put_outside_stays_there(database: Database) -> None:
-    running = study.create_or_resume(of(RATE), database)
+    running = create_or_resume(of(RATE), database)
     elsewhere = optuna.distributions.FloatDistribution(0.0001, 0.9, log=True)
     running.optuna_study.add_trial(
         optuna.trial.create_trial(
@@ -152,15 +153,15 @@ def test_a_trial_that_another_program_has_put_outside_stays_there(database: Data
             value=1.0,
         )
     )
-    study.create_or_resume(of({**RATE, "learner.inner_lr": WIDE["learner.inner_lr"]}), database)
+    create_or_resume(of({**RATE, "learner.inner_lr": WIDE["learner.inner_lr"]}), database)
     assert params(database)[0] == {"learner.inner_lr": 0.9, "other": 1.0}
 
 
 def test_a_dimension_less_is_refused(database: Database) -> None:
     assert CONFIG["model"]["cell"] == "lstm"
-    trained(study.create_or_resume(of({**RATE, **CELL}), database), 1)
+    trained(create_or_resume(of({**RATE, **CELL}), database), 1)
     with pytest.raises(StudyConflict, match=r"search.model.cell: was .* is now absent\n.*--warm-start small"):
-        study.create_or_resume(of(RATE), database)
+        create_or_resume(of(RATE), database)
 
 
 # Other studies
@@ -169,7 +170,7 @@ def test_a_dimension_less_is_refused(database: Database) -> None:
 def source(database: Database, **sections: Any) -> study.Study:
     """The study "old": three good trials, one that diverged and one that was lost."""
     raw = {**of(NARROW).to_dict(), "name": "old", **sections}
-    made = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    made = create_or_resume(StudyConfig.from_dict(raw), database)
     trained(made, 3)
     made.finish(lease(made), TrialOutcome(outcome=Outcome.DIVERGED, reason="nan"))
     made.finish(lease(made), TrialOutcome(outcome=Outcome.LOST, reason="its worker died"))
@@ -179,7 +180,7 @@ def source(database: Database, **sections: Any) -> study.Study:
 def test_its_trials_are_points_of_this_space(database: Database) -> None:
     """With what their configs say of a field that it did not search; a lost one says nothing."""
     source(database)
-    running = study.create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
+    running = create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
     (found,) = running.sources
     old = {row.number: row.parameters for row in queries.study_trials(database, "old")}
     assert [(o.number, o.outcome, o.value) for o in found.observations] == [
@@ -194,39 +195,39 @@ def test_its_trials_are_points_of_this_space(database: Database) -> None:
 def test_those_that_are_none_are_counted(database: Database) -> None:
     source(database)
     outside = {**WIDE, "model.hidden_size": {"type": "int", "low": 5, "high": 6}}
-    (found,) = study.create_or_resume(of(outside, "gp_ei"), database, ["old"]).sources
+    (found,) = create_or_resume(of(outside, "gp_ei"), database, ["old"]).sources
     assert (found.observations, found.left_out) == ((), {"model.hidden_size": 4})
 
 
 def test_what_was_to_be_maximized_is_minimized(database: Database) -> None:
     classes = {"tasks": {"kind": "language_id"}, "objective": {"metric": "query_accuracy", "direction": "maximize"}}
     source(database, **classes)
-    (found,) = study.create_or_resume(of(WIDE, "gp_ei"), database, ["old"]).sources
+    (found,) = create_or_resume(of(WIDE, "gp_ei"), database, ["old"]).sources
     assert [o.value for o in found.observations] == [0.0, -1.0, -2.0, None]
 
 
 def test_the_sources_are_remembered_and_added_to(database: Database) -> None:
     source(database)
-    study.create_or_resume(StudyConfig.from_dict({**of(WIDE).to_dict(), "name": "older"}), database)
+    create_or_resume(StudyConfig.from_dict({**of(WIDE).to_dict(), "name": "older"}), database)
 
     def sources() -> tuple[str, ...]:
         return queries.study(database, "small").warm_start
 
-    study.create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
+    create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
     version = queries.study(database, "small").version
-    again = study.create_or_resume(of(WIDE, "gp_ei"), database)
+    again = create_or_resume(of(WIDE, "gp_ei"), database)
     assert (sources(), len(again.sources)) == (("old",), 1)
     assert queries.study(database, "small").version == version
-    study.create_or_resume(of(WIDE, "gp_ei"), database, ["older", "old"])
+    create_or_resume(of(WIDE, "gp_ei"), database, ["older", "old"])
     assert sources() == ("old", "older")
     assert queries.study(database, "small").version != version, "workers are to look again"
 
 
 def test_a_source_that_was_deleted_is_passed_over(database: Database) -> None:
     source(database)
-    study.create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
+    create_or_resume(of(WIDE, "gp_ei"), database, ["old"])
     optuna.delete_study(study_name="old", storage=database.optuna_storage)
-    again = study.create_or_resume(of(WIDE, "gp_ei"), database)
+    again = create_or_resume(of(WIDE, "gp_ei"), database)
     assert again.sources == []
     lease(again)
 
@@ -244,5 +245,5 @@ def test_bad_sources_are_refused_before_anything_is_made(
 ) -> None:
     source(database)
     with pytest.raises(InputError, match=message):
-        study.create_or_resume(of(WIDE, kind), database, [name])
+        create_or_resume(of(WIDE, kind), database, [name])
     assert queries.find_study(database, "small") is None

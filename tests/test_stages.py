@@ -10,6 +10,7 @@ import pytest
 
 from hpo import study
 from hpo.config import StudyConfig
+from hpo.launch import create_or_resume
 from hpo.records import Estimate, Outcome, Prospect, Report, TrialOutcome
 from hpo.results import confirmations, queries, store
 from hpo.results.engine import Database
@@ -28,7 +29,7 @@ def config(**stop: int) -> StudyConfig:
 
 def searched(database: Database, **stop: int) -> study.Study:
     """A study whose search is over and whose confirmation nobody has asked for yet."""
-    running = study.create_or_resume(config(**stop), database)
+    running = create_or_resume(config(**stop), database)
     for value in SEARCHED:
         running.finish(lease(running), ok(value))
     return running
@@ -79,7 +80,7 @@ def test_the_best_are_trained_with_new_seeds(database: Database) -> None:
 def test_new_seeds_are_judged_after_the_steps_that_the_search_chose(database: Database) -> None:
     """To choose again on the same tasks would be a little too good again."""
     chosen = {**config().to_dict(), "objective": {"metric": "query_loss", "inner_steps": "best"}}
-    running = study.create_or_resume(StudyConfig.from_dict(chosen), database)
+    running = create_or_resume(StudyConfig.from_dict(chosen), database)
     for steps, value in enumerate(SEARCHED, 1):
         running.finish(lease(running), ok(value).model_copy(update={"inner_steps": steps}))
     repeated = [lease(running) for _ in range(4)]
@@ -90,7 +91,7 @@ def test_new_seeds_are_judged_after_the_steps_that_the_search_chose(database: Da
 
 def test_who_violates_a_constraint_is_no_candidate(database: Database) -> None:
     raw = {**config(confirm=3).to_dict(), "constraints": {"seconds": 20.0}}
-    running = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    running = create_or_resume(StudyConfig.from_dict(raw), database)
     for value, seconds in zip(SEARCHED, (10.0, 30.0, 10.0, 30.0), strict=True):
         running.finish(lease(running), ok(value).model_copy(update={"seconds": seconds}))
     lease(running)
@@ -99,7 +100,7 @@ def test_who_violates_a_constraint_is_no_candidate(database: Database) -> None:
 
 def test_nothing_is_confirmed_where_all_violate_constraints(database: Database) -> None:
     raw = {**config().to_dict(), "constraints": {"seconds": 1.0}}
-    running = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    running = create_or_resume(StudyConfig.from_dict(raw), database)
     for value in SEARCHED:
         running.finish(lease(running), ok(value).model_copy(update={"seconds": 2.0}))
     assert running.lease_trial("a", "host", "cpu") is None
@@ -187,7 +188,7 @@ def test_a_failure_ends_as_such_and_is_behind_the_others(database: Database) -> 
 
 
 def test_only_trials_that_were_trained_to_their_end_are_candidates(database: Database) -> None:
-    running = study.create_or_resume(config(trials=3, confirm=3, confirm_seeds=1), database)
+    running = create_or_resume(config(trials=3, confirm=3, confirm_seeds=1), database)
     outcomes = (
         TrialOutcome(outcome=Outcome.PRUNED, objective=Estimate(mean=0.0, sem=0.1)),
         ok(0.5),
@@ -201,7 +202,7 @@ def test_only_trials_that_were_trained_to_their_end_are_candidates(database: Dat
 
 
 def test_near_repetitions_are_one_candidate(database: Database) -> None:
-    running = study.create_or_resume(config(trials=3, confirm=2, confirm_seeds=1), database)
+    running = create_or_resume(config(trials=3, confirm=2, confirm_seeds=1), database)
     fixed = {"model.cell": "gru", "model.hidden_size": 4}
     for rate, value in ((0.1, 0.2), (0.101, 0.1), (0.2, 0.3)):
         running.optuna_study.enqueue_trial({**fixed, "learner.inner_lr": rate})
@@ -211,7 +212,7 @@ def test_near_repetitions_are_one_candidate(database: Database) -> None:
 
 
 def test_a_study_without_any_is_done(database: Database) -> None:
-    running = study.create_or_resume(config(trials=1), database)
+    running = create_or_resume(config(trials=1), database)
     running.finish(lease(running), TrialOutcome(outcome=Outcome.ERROR, reason="a bug"))
     assert running.lease_trial("a", "host", "cpu") is None
     assert status(database) == "done"
@@ -220,7 +221,7 @@ def test_a_study_without_any_is_done(database: Database) -> None:
 def test_they_are_never_pruned_and_compete_with_nobody(database: Database) -> None:
     pruner = {"kind": "asha", "min_iterations": 2, "reduction_factor": 2}
     raw = {**config(trials=2, confirm=1, confirm_seeds=1).to_dict(), "pruner": pruner}
-    running = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    running = create_or_resume(StudyConfig.from_dict(raw), database)
     report = Report(meta_iteration=2, objective=Estimate(mean=0.5, sem=0.1), seconds=1.0)
     for value in (0.5, 0.6):
         leased = lease(running)
@@ -237,14 +238,14 @@ def test_they_are_never_pruned_and_compete_with_nobody(database: Database) -> No
 def test_a_done_study_goes_on_where_it_is_asked_to_confirm(database: Database) -> None:
     searched(database, confirm=0)
     assert status(database) == "done"
-    longer = study.create_or_resume(config(), database)
+    longer = create_or_resume(config(), database)
     assert status(database) == "running"
     for value in (0.3, 0.2, 0.3, 0.2):
         longer.finish(lease(longer), ok(value))
     assert status(database) == "done"
-    assert study.create_or_resume(config(), database).is_done()
+    assert create_or_resume(config(), database).is_done()
     assert status(database) == "done"
-    seeds = study.create_or_resume(config(confirm_seeds=3), database)
+    seeds = create_or_resume(config(confirm_seeds=3), database)
     assert [(one.confirms, one.config.training.seed) for one in several(seeds)] == [(1, 3), (3, 3)]
 
 
@@ -256,7 +257,7 @@ def test_a_longer_search_chooses_again(database: Database) -> None:
     running = searched(database)
     for value in (0.3, 0.2, 0.3, 0.2):
         running.finish(lease(running), ok(value))
-    longer = study.create_or_resume(config(trials=5), database)
+    longer = create_or_resume(config(trials=5), database)
     leased = lease(longer)
     assert (leased.number, leased.confirms) == (8, None)
     longer.finish(leased, ok(0.1))
@@ -266,7 +267,7 @@ def test_a_longer_search_chooses_again(database: Database) -> None:
 
 def test_a_longer_search_leaves_what_was_planned_to_be_trained(database: Database) -> None:
     first = lease(searched(database))
-    longer = study.create_or_resume(config(trials=6), database)
+    longer = create_or_resume(config(trials=6), database)
     leases = several(longer)
     assert [(one.number, one.confirms) for one in leases] == [(5, 3), (6, 1), (7, 3), (8, None), (9, None)]
     for one in (first, *leases):
@@ -292,13 +293,13 @@ def test_changes_of_how_it_is_carried_out_choose_nothing_anew(database: Database
     running = searched(database)
     lease(running)
     raw = {**config().to_dict(), "execution": {**config().to_dict()["execution"], "max_attempts": 5}}
-    study.create_or_resume(StudyConfig.from_dict(raw), database)
+    create_or_resume(StudyConfig.from_dict(raw), database)
     assert queries.study(database, "small").candidates == [1, 3]
 
 
 def test_the_sampler_is_told_them_as_repeated_observations(database: Database) -> None:
     raw = {**config(trials=6).to_dict(), "sampler": {"kind": "gp_ei", "startup_trials": 3}}
-    running = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    running = create_or_resume(StudyConfig.from_dict(raw), database)
     for value in (*SEARCHED, 0.6, 0.7):
         running.finish(lease(running), ok(value))
     leases = several(running)
@@ -320,7 +321,7 @@ def settling(database: Database, monkeypatch: pytest.MonkeyPatch, gain: float = 
     monkeypatch.setattr(study, "make_sampler", lambda *_: sampler)
     raw = {**config().to_dict(), "sampler": {"kind": "gp_ei"}}
     stop = {"trials": 20, "when_settled": True, "confirm": 1, "confirm_seeds": 1, **stop}
-    return study.create_or_resume(StudyConfig.from_dict({**raw, "stop": stop}), database)
+    return create_or_resume(StudyConfig.from_dict({**raw, "stop": stop}), database)
 
 
 def test_a_settled_search_ends_early_and_says_why(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +370,7 @@ def test_another_stop_rule_takes_a_settled_search_up_again(database: Database, m
 def test_nothing_is_left_to_gain_on_a_plain_of_noise(database: Database) -> None:
     raw = {**config(trials=40, confirm=0).to_dict(), "sampler": {"kind": "gp_ei", "startup_trials": 4}}
     raw["stop"]["when_settled"] = True
-    running = study.create_or_resume(StudyConfig.from_dict(raw), database)
+    running = create_or_resume(StudyConfig.from_dict(raw), database)
     rng = random.Random(0)
     while (leased := running.lease_trial("a", "host", "cpu")) is not None:
         running.finish(leased, ok(1.0 + rng.gauss(0.0, 0.1)))

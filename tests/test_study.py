@@ -11,6 +11,7 @@ import pytest
 from hpo import study
 from hpo.config import StudyConfig
 from hpo.errors import LeaseLost, StudyConflict
+from hpo.launch import create_or_resume
 from hpo.records import Estimate, Report
 from hpo.results import queries
 from hpo.results.engine import Database
@@ -19,7 +20,7 @@ from tests.studies import config, lease, ok
 
 
 def test_exactly_as_many_trials_as_asked_for(database: Database) -> None:
-    running = study.create_or_resume(config(stop={"trials": 3}), database)
+    running = create_or_resume(config(stop={"trials": 3}), database)
     leases = [lease(running) for _ in range(3)]
     assert running.lease_trial("b", "host", "cpu") is None
     for number, leased in enumerate(leases):
@@ -30,7 +31,7 @@ def test_exactly_as_many_trials_as_asked_for(database: Database) -> None:
 
 
 def test_a_trial_that_was_let_go_is_not_running_and_comes_back_under_its_number(database: Database) -> None:
-    running = study.create_or_resume(config(stop={"trials": 1}), database)
+    running = create_or_resume(config(stop={"trials": 1}), database)
     first = lease(running)
     running.release(first, interrupted=True)
     counts = queries.count_trials(database, running.study_id)
@@ -44,7 +45,7 @@ def test_a_trial_that_was_let_go_is_not_running_and_comes_back_under_its_number(
 
 
 def test_its_checkpoint_is_kept_and_a_stale_one_is_not(database: Database, tmp_path: Path) -> None:
-    running = study.create_or_resume(config(), database)
+    running = create_or_resume(config(), database)
     folder = running.folder(tmp_path)
     stale = folder / "trial-1" / "checkpoint.safetensors"  # of a database of the same name that was deleted
     stale.parent.mkdir(parents=True)
@@ -59,7 +60,7 @@ def test_its_checkpoint_is_kept_and_a_stale_one_is_not(database: Database, tmp_p
 
 
 def test_after_the_last_attempt_it_is_lost_and_the_next_one_begins(database: Database) -> None:
-    running = study.create_or_resume(config(execution={"max_attempts": 2, "lease_s": 60.0}), database)
+    running = create_or_resume(config(execution={"max_attempts": 2, "lease_s": 60.0}), database)
     for attempt in (1, 2):
         leased = lease(running)
         assert (leased.number, leased.attempts) == (0, attempt)
@@ -74,7 +75,7 @@ def several(running: study.Study, most: int, worker: str = "a") -> list[study.Le
 
 
 def test_never_more_are_leased_than_remain(database: Database) -> None:
-    running = study.create_or_resume(config(stop={"trials": 6}), database)
+    running = create_or_resume(config(stop={"trials": 6}), database)
     first, second = several(running, 4), several(running, 4, "b")
     assert [leased.number for leased in first + second] == [0, 1, 2, 3, 4, 5]
     assert several(running, 4, "c") == []
@@ -87,7 +88,7 @@ def test_never_more_are_leased_than_remain(database: Database) -> None:
 
 
 def test_those_that_were_let_go_come_first(database: Database) -> None:
-    running = study.create_or_resume(config(stop={"trials": 5}), database)
+    running = create_or_resume(config(stop={"trials": 5}), database)
     leases = several(running, 3)
     for leased in (leases[0], leases[2]):
         running.release(leased, interrupted=False)
@@ -102,7 +103,7 @@ def test_those_that_were_let_go_come_first(database: Database) -> None:
 
 def test_the_last_attempt_is_made_alone(database: Database) -> None:
     """One that takes its runner down does so to the others twice, not three times."""
-    running = study.create_or_resume(config(stop={"trials": 4}), database)
+    running = create_or_resume(config(stop={"trials": 4}), database)
     for attempt in (1, 2):
         leases = several(running, 3)
         assert [(leased.number, leased.attempts) for leased in leases] == [(0, attempt), (1, attempt), (2, attempt)]
@@ -115,7 +116,7 @@ def test_several_suggestions_come_from_one_fit(database: Database, monkeypatch: 
     from hpo.sampler import optuna_sampler
 
     sampler = {"kind": "gp_ei", "startup_trials": 3}
-    running = study.create_or_resume(config(sampler=sampler, stop={"trials": 20}), database)
+    running = create_or_resume(config(sampler=sampler, stop={"trials": 20}), database)
     for leased in several(running, 4):
         running.finish(leased, ok(float(leased.number)))
     alone = lease(running)
@@ -136,7 +137,7 @@ def test_several_suggestions_come_from_one_fit(database: Database, monkeypatch: 
 
 
 def test_a_trial_whose_worker_died_while_asking_is_completed(database: Database) -> None:
-    running = study.create_or_resume(config(stop={"trials": 1}), database)
+    running = create_or_resume(config(stop={"trials": 1}), database)
     orphan = running.optuna_study.ask()
     orphan.suggest_float("learner.inner_lr", 0.001, 0.5, log=True)
     leased = lease(running)
@@ -146,7 +147,7 @@ def test_a_trial_whose_worker_died_while_asking_is_completed(database: Database)
 
 def test_the_pruner_ends_the_worse_of_two(database: Database) -> None:
     pruner = {"kind": "asha", "min_iterations": 2, "reduction_factor": 2}
-    running = study.create_or_resume(config(pruner=pruner), database)
+    running = create_or_resume(config(pruner=pruner), database)
     better, worse = lease(running), lease(running)
 
     def report(value: float, meta_iteration: int) -> Report:
@@ -158,18 +159,18 @@ def test_the_pruner_ends_the_worse_of_two(database: Database) -> None:
 
 
 def test_another_config_is_refused_and_changes_nothing(database: Database) -> None:
-    study.create_or_resume(config(), database)
+    create_or_resume(config(), database)
     with pytest.raises(StudyConflict, match=r"model.hidden_size: was 4, is now 5"):
-        study.create_or_resume(config(model={"cell": "lstm", "hidden_size": 5}), database)
+        create_or_resume(config(model={"cell": "lstm", "hidden_size": 5}), database)
     assert queries.study(database, "small").config_hash == config().hash
 
 
 def test_more_trials_and_new_choices_are_taken_by_a_running_study(database: Database) -> None:
-    running = study.create_or_resume(config(stop={"trials": 1}), database)
+    running = create_or_resume(config(stop={"trials": 1}), database)
     running.finish(lease(running), ok(1.0))
     assert queries.study(database, "small").status == "done"
     search = {**CONFIG["search"], "model.cell": {"type": "categorical", "choices": ["lstm", "gru", "rnn"]}}
-    longer = study.create_or_resume(config(stop={"trials": 30}, search=search), database)
+    longer = create_or_resume(config(stop={"trials": 30}, search=search), database)
     assert queries.study(database, "small").status == "running"
     for value in range(29):
         longer.finish(lease(longer), ok(float(value)))
@@ -177,9 +178,7 @@ def test_more_trials_and_new_choices_are_taken_by_a_running_study(database: Data
 
 
 def test_the_posterior_is_recorded(database: Database) -> None:
-    running = study.create_or_resume(
-        config(sampler={"kind": "gp_ei", "startup_trials": 2}, stop={"trials": 4}), database
-    )
+    running = create_or_resume(config(sampler={"kind": "gp_ei", "startup_trials": 2}, stop={"trials": 4}), database)
     for value in (3.0, 1.0, 2.0, 1.5):
         running.finish(lease(running), ok(value))
     rows = queries.study_trials(database, "small")
@@ -187,7 +186,7 @@ def test_the_posterior_is_recorded(database: Database) -> None:
 
 
 def test_who_violates_a_constraint_ranks_last_and_optuna_knows(database: Database) -> None:
-    running = study.create_or_resume(config(constraints={"seconds": 20.0}, stop={"trials": 4}), database)
+    running = create_or_resume(config(constraints={"seconds": 20.0}, stop={"trials": 4}), database)
     for value, seconds in ((1.0, 40.0), (2.0, 10.0), (0.5, 30.0), (1.5, 20.0)):
         running.finish(lease(running), ok(value).model_copy(update={"seconds": seconds}))
     rows = queries.best(database, "small", 9)
@@ -205,7 +204,7 @@ def test_who_violates_a_constraint_ranks_last_and_optuna_knows(database: Databas
 
 @pytest.mark.parametrize("kind", ["gp", "tpe"])
 def test_optunas_samplers_take_the_constraints_too(database: Database, kind: str) -> None:
-    running = study.create_or_resume(
+    running = create_or_resume(
         config(constraints={"seconds": 20.0}, sampler={"kind": kind, "startup_trials": 2}, stop={"trials": 4}), database
     )
     for seconds in (40.0, 10.0, 30.0, 20.0):
@@ -218,7 +217,7 @@ def test_nobody_is_pruned_for_being_worse_than_who_violates_a_constraint(
     database: Database, bound: float, is_pruned: bool
 ) -> None:
     pruner = {"kind": "asha", "min_iterations": 2, "reduction_factor": 2}
-    running = study.create_or_resume(config(pruner=pruner, constraints={"seconds": bound}), database)
+    running = create_or_resume(config(pruner=pruner, constraints={"seconds": bound}), database)
 
     def report(value: float) -> Report:
         return Report(meta_iteration=2, objective=Estimate(mean=value, sem=0.1), seconds=1.0)
@@ -230,12 +229,12 @@ def test_nobody_is_pruned_for_being_worse_than_who_violates_a_constraint(
 
 
 def test_other_constraints_are_refused(database: Database) -> None:
-    study.create_or_resume(config(constraints={"seconds": 20.0}), database)
+    create_or_resume(config(constraints={"seconds": 20.0}), database)
     with pytest.raises(StudyConflict, match=r"constraints.seconds: was 20.0, is now 30.0"):
-        study.create_or_resume(config(constraints={"seconds": 30.0}), database)
+        create_or_resume(config(constraints={"seconds": 30.0}), database)
 
 
 def test_a_password_in_the_config_does_not_reach_the_database(database: Database) -> None:
     secret = StudyConfig.from_dict({**config().to_dict(), "storage": "postgresql://me:secret@db/hpo"})
-    study.create_or_resume(secret, database)
+    create_or_resume(secret, database)
     assert "secret" not in str(queries.study(database, "small").config)

@@ -46,8 +46,9 @@ def launch(config: Path, trials: int | None, warm_start: tuple[str, ...], storag
     execution = study_config.execution
     slots = devices.plan_slots(devices.choose(execution.devices), execution.slots_per_device)
     url = storage_url(storage, study_config.storage)
-    from hpo.results import engine  # here: what is wrong with the config is said before half a second of imports
-    from hpo.study import create_or_resume
+    # here: what is wrong with the config is said before half a second of imports
+    from hpo.launch import create_or_resume
+    from hpo.results import engine
 
     with engine.connect(url, create=True) as database:
         study = create_or_resume(study_config, database, tuple(dict.fromkeys(warm_start)))

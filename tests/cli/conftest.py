@@ -15,10 +15,11 @@ from click.testing import CliRunner, Result
 
 from hpo.cli.main import cli
 from hpo.config import StudyConfig
+from hpo.launch import create_or_resume
 from hpo.records import AdaptationCurve, CurvePoint, Estimate, Outcome, Report, TrialOutcome
 from hpo.results import queries, store
 from hpo.results.engine import Database, connect
-from hpo.study import Study, create_or_resume
+from hpo.study import Study
 
 RAW: dict[str, Any] = {
     "name": "lab [bold]",  # markup characters: they are to be shown as they are

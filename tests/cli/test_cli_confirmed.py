@@ -12,10 +12,11 @@ from hpo.cli.progress import new_lines, standing
 from hpo.cli.summary import print_summary
 from hpo.cli.watch import Watch
 from hpo.config import StudyConfig
+from hpo.launch import create_or_resume
 from hpo.records import Outcome
 from hpo.results import store
 from hpo.results.engine import Database
-from hpo.study import Lease, Study, create_or_resume
+from hpo.study import Lease, Study
 from tests.cli.conftest import RAW, Run, as_json, ended, ok
 from tests.cli.test_cli_progress import rendered
 

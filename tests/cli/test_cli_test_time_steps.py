@@ -8,8 +8,9 @@ import yaml
 from hpo.cli.summary import print_summary
 from hpo.cli.watch import Watch
 from hpo.config import StudyConfig, load_study_config
+from hpo.launch import create_or_resume
 from hpo.results.engine import Database
-from hpo.study import Study, create_or_resume
+from hpo.study import Study
 from tests.cli.conftest import RAW, Run, as_json, ok
 
 

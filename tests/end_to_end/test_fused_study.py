@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import pytest
 
-from hpo import study
 from hpo.config import StudyConfig
+from hpo.launch import create_or_resume
 from hpo.meta.loop import meta_train
 from hpo.records import Report, TrialOutcome, TrialSpec
 from hpo.results import queries
@@ -109,7 +109,7 @@ def test_the_same_trials_are_pruned_as_of_trials_that_train_alone(hpo: Hpo, tmp_
     with connect(hpo.storage) as database, connect(f"sqlite:///{tmp_path / 'alone.db'}", create=True) as other:
         rows = queries.study_trials(database, "small")
         alone = [trained_alone(database, row.number) for row in rows]
-        running = study.create_or_resume(StudyConfig.from_dict({**CONFIG, **sections}), other)
+        running = create_or_resume(StudyConfig.from_dict({**CONFIG, **sections}), other)
         leases = running.lease_trials(8, "a", "host", "cpu")
         pruned = set()
         for first in (0, 4):

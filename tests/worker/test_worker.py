@@ -9,6 +9,7 @@ import pytest
 
 from hpo import study
 from hpo.config import InvalidConfig, StudyConfig
+from hpo.launch import create_or_resume
 from hpo.records import Estimate, Outcome, TrialOutcome
 from hpo.results import queries
 from hpo.results.engine import Database, connect
@@ -49,7 +50,7 @@ def database(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def make(database: Database, **sections: Any) -> study.Study:
     raw = {**CONFIG, "sampler": {"kind": "random"}, "stop": {"trials": 2}, **sections}
-    return study.create_or_resume(StudyConfig.from_dict(raw), database)
+    return create_or_resume(StudyConfig.from_dict(raw), database)
 
 
 def status(database: Database, name: str) -> str:

@@ -9,10 +9,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, text
+from sqlalchemy import Row, Select, func, select, text
 
 from hpo.errors import StudyNotFound, TrialNotFound
 from hpo.records import AdaptationCurve, CurvePoint, Estimate, sign
+from hpo.results.counts import count_confirmations, count_trials
 from hpo.results.database import Database
 from hpo.results.rows import (
     BestRow,
@@ -60,7 +61,6 @@ __all__ = [
 ]
 _RATE_WINDOW = 20  # the newest ended trials, from which trials_per_hour is computed
 _NAMES_SHOWN = 20
-_STATES = {"WAITING": "waiting", "RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 _STUDIES = (
     select(
         studies.c.study_id,
@@ -105,29 +105,6 @@ def running_studies(database: Database) -> list[StudyRow]:
     """Studies that workers may work on, the highest priority first, then the oldest."""
     running = _STUDIES.where(hpo_study.c.status == StudyStatus.RUNNING.value)
     return _study_rows(database, running.order_by(hpo_study.c.priority.desc(), studies.c.study_id))
-
-
-def count_trials(database: Database, study_id: int) -> TrialCounts:
-    """Trials of the study's search by state: those that repeat others with new seeds are no trials of it."""
-    return _count(database, study_id, hpo_trial.c.confirms.is_(None))
-
-
-def count_confirmations(database: Database, study_id: int) -> TrialCounts:
-    """Trials that repeat others with new seeds, by state."""
-    return _count(database, study_id, hpo_trial.c.confirms.is_not(None))
-
-
-def _count(database: Database, study_id: int, which: ColumnElement[bool]) -> TrialCounts:
-    known = trials.outerjoin(hpo_trial, hpo_trial.c.trial_id == trials.c.trial_id)
-    counted = (trials.c.study_id == study_id, which)
-    by_state = select(trials.c.state, func.count()).select_from(known).where(*counted).group_by(trials.c.state)
-    let_go = select(func.count()).select_from(known).where(*counted, hpo_trial.c.trial_id.is_not(None))
-    let_go = let_go.where(trials.c.state == "WAITING")
-    with database.reading() as connection:
-        counts = {_STATES[state]: count for state, count in connection.execute(by_state)}
-        begun_before = connection.scalar(let_go) or 0
-    counts["waiting"] = counts.get("waiting", 0) - begun_before
-    return TrialCounts(**counts, let_go=begun_before)
 
 
 def progress(database: Database, name: str) -> StudyProgress:

@@ -1,6 +1,6 @@
 """The only writer.  Every function takes the database first; LeaseLost means: stop, another worker has the trial."""
 
-from hpo.results.queries import count_trials
+from hpo.results.counts import count_trials
 from hpo.results.rows import Abandoned, Repeat, StudyStatus, Taken, TrialCounts
 from hpo.results.store.asking import asking
 from hpo.results.store.confirming import plan_confirmation, record_confirmed

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  
 
 from hpo.records import Estimate, Observation, Prospect
 from hpo.sampler.distributions import distributions
-from hpo.sampler.domain import Domain, Key
+from hpo.sampler.domain import Domain, Key, Points, key
 from hpo.sampler.history import History, history, sign
 from hpo.sampler.sources import Sources
 from hpo.sampler.suggest import STARTUP_TRIALS, Fitted, Suggestions, suggest
@@ -45,8 +46,8 @@ class GpEiSampler(BaseSampler):
     ``seed`` is the study's, ``worker_seed`` the worker's: workers share the start-up sequence and differ in the search,
     so that two with one history do not propose one point. ``thrifty_trials``: over so many, the weight that the cost of
     a trial has falls to 0. ``sources``: trials of other studies, each study's by itself, to be minimized. Thread-safe.
-    Keeps the last fits' hyperparameters as the
-    start of the next, and prepared suggestions; nothing else, so that a new sampler continues a study.
+    Keeps the last fits' hyperparameters as the start of the next, and prepared suggestions; nothing else, so that a new
+    sampler continues a study.
     """
 
     def __init__(
@@ -153,13 +154,13 @@ class GpEiSampler(BaseSampler):
         """Whether no trial that it was not conditioned on is at, or next to, the prepared point."""
         point = self._domain.space.encode(prepared.params)
         points = self._points(past)
-        if self._domain.key(prepared.params) in points:
+        if key(point) in points:
             return False
-        return not any(is_near(point, x) for key, x in points.items() if key not in prepared.known)
+        return not any(is_near(point, x) for at, x in points.items() if at not in prepared.known)
 
-    def _points(self, past: History) -> dict[Key, np.ndarray[Any, np.dtype[np.float64]]]:
-        params = [o.params for o in past.observations if self._domain.contains(o.params)] + list(past.pending)
-        return {self._domain.key(p): self._domain.space.encode(p) for p in params}
+    def _points(self, past: History) -> dict[Key, Points]:
+        known = chain((o.params for o in past.observations), past.pending)
+        return {key(x): x for params in known if (x := self._domain.point(params)) is not None}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -92,7 +93,7 @@ class _Features:
     def of(cls, domain: Domain) -> _Features:
         dimensions = domain.space.dimensions
         widths = [_choices(dimension) or 1 for dimension in dimensions]
-        exponents = [EXPONENTS.get(each.name, 0.0) if _is_scaled(each) else 0.0 for each in dimensions]
+        exponents = [EXPONENTS.get(each.name, 0.0) if _is_scaled(each.config) else 0.0 for each in dimensions]
         e = np.repeat(np.array(exponents, float), widths)
         return cls(dimensions, e, np.where(e > 0.0, KNOWN_DEVIATION, OTHER_DEVIATION))
 
@@ -113,7 +114,7 @@ def _columns(dimension: SearchDimension, u: Tensor) -> Tensor:
 
 def _number(config: Dimension, u: Tensor) -> Tensor:
     """phi, less that at the middle."""
-    if isinstance(config, CategoricalDimension) or config.low <= 0:
+    if not _is_scaled(config):
         return u - 0.5
     low, high = _ends(config)
     if config.log:
@@ -127,8 +128,9 @@ def _ends(config: FloatDimension | IntDimension) -> tuple[float, float]:
     return (config.low - half, config.high + half) if config.low > half else (config.low, config.high)
 
 
-def _is_scaled(dimension: SearchDimension) -> bool:
-    return not isinstance(dimension.config, CategoricalDimension) and dimension.config.low > 0
+def _is_scaled(config: Dimension) -> TypeGuard[FloatDimension | IntDimension]:
+    """Whether it is of positive numbers."""
+    return not isinstance(config, CategoricalDimension) and config.low > 0
 
 
 def _choices(dimension: SearchDimension) -> int:

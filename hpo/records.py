@@ -12,6 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from hpo.config.training import Direction
 from hpo.space import Params
 
+# User attributes of an Optuna trial, which the results write and a sampler reads: how it ended, as a value of Outcome;
+# seconds that a meta-iteration took.
+OUTCOME_ATTRIBUTE = "outcome"
+SECONDS_ATTRIBUTE = "seconds_per_meta_iteration"
+
 
 class Outcome(StrEnum):
     """How a trial ended."""

@@ -17,12 +17,8 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.records import Estimate, Observation, Outcome
+from hpo.records import OUTCOME_ATTRIBUTE, SECONDS_ATTRIBUTE, Estimate, Observation, Outcome
 from hpo.sampler.domain import Domain
-
-# User attributes of a trial: why it failed, as a value of hpo.records.Outcome; what a meta-iteration took.
-OUTCOME_ATTRIBUTE = "outcome"
-SECONDS_ATTRIBUTE = "seconds_per_meta_iteration"
 
 
 @dataclass(frozen=True)

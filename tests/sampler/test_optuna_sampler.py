@@ -17,10 +17,10 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 
 from hpo.config.execution import SamplerConfig
 from hpo.config.search import FloatDimension, IntDimension
-from hpo.records import Outcome
+from hpo.records import SECONDS_ATTRIBUTE, Outcome
 from hpo.sampler import distributions, make_sampler, optuna_sampler
 from hpo.sampler.domain import Domain
-from hpo.sampler.history import SECONDS_ATTRIBUTE, history
+from hpo.sampler.history import history
 from hpo.sampler.optuna_sampler import GpEiSampler
 from hpo.sampler.suggest import suggest
 from hpo.space import Params, Space

@@ -10,7 +10,15 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from hpo.constraints import Compliance
 from hpo.errors import LeaseLost
-from hpo.records import AdaptationCurve, Estimate, Outcome, Report, TrialOutcome
+from hpo.records import (
+    OUTCOME_ATTRIBUTE,
+    SECONDS_ATTRIBUTE,
+    AdaptationCurve,
+    Estimate,
+    Outcome,
+    Report,
+    TrialOutcome,
+)
 from hpo.results.database import Database
 from hpo.results.optuna_storage import SharedEngineStorage
 from hpo.results.schema import hpo_adaptation, hpo_lease, hpo_report, hpo_trial, trial_intermediate_values, trials
@@ -99,11 +107,11 @@ def _tell_optuna(
     sem = objective.sem if objective is not None and math.isfinite(objective.sem) else None
     each = outcome.seconds / outcome.meta_iterations if outcome.meta_iterations and outcome.seconds else None
     shown = {
-        "outcome": outcome.outcome.value,
+        OUTCOME_ATTRIBUTE: outcome.outcome.value,
         "reason": outcome.reason,
         "standard_error": sem,
         "objective_inner_steps": outcome.inner_steps,
-        "seconds_per_meta_iteration": each,  # what a cost-aware sampler learns from
+        SECONDS_ATTRIBUTE: each,  # what a cost-aware sampler learns from
     }
     for key, value in shown.items():
         if value is not None:

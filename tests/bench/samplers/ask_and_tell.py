@@ -10,8 +10,8 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from hpo.records import OUTCOME_ATTRIBUTE
 from hpo.sampler import distributions
-from hpo.sampler.history import OUTCOME_ATTRIBUTE
 from hpo.space import Params, Space
 
 

@@ -17,7 +17,7 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
-from hpo.sampler.history import OUTCOME_ATTRIBUTE, SECONDS_ATTRIBUTE
+from hpo.records import OUTCOME_ATTRIBUTE, SECONDS_ATTRIBUTE
 from hpo.space import Params
 from tests.bench.samplers.play import asked
 from tests.bench.samplers.problems import Problem, problem

@@ -12,8 +12,8 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
+from hpo.records import OUTCOME_ATTRIBUTE
 from hpo.sampler import distributions
-from hpo.sampler.history import OUTCOME_ATTRIBUTE
 from hpo.space import Params, Space
 from tests.bench.samplers.contenders import STARTUP_TRIALS, contender
 from tests.bench.samplers.problems import problem

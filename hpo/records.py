@@ -13,8 +13,9 @@ from hpo.config.training import Direction
 from hpo.space import Params
 
 # User attributes of an Optuna trial, which the results write and a sampler reads: how it ended, as a value of Outcome;
-# seconds that a meta-iteration took.
+# standard error of its objective; seconds that a meta-iteration took.
 OUTCOME_ATTRIBUTE = "outcome"
+STANDARD_ERROR_ATTRIBUTE = "standard_error"
 SECONDS_ATTRIBUTE = "seconds_per_meta_iteration"
 
 

@@ -17,7 +17,14 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.records import OUTCOME_ATTRIBUTE, SECONDS_ATTRIBUTE, Estimate, Observation, Outcome
+from hpo.records import (
+    OUTCOME_ATTRIBUTE,
+    SECONDS_ATTRIBUTE,
+    STANDARD_ERROR_ATTRIBUTE,
+    Estimate,
+    Observation,
+    Outcome,
+)
 from hpo.sampler.domain import Domain
 
 
@@ -101,7 +108,7 @@ def _change_after(step: int, trials: Collection[FrozenTrial]) -> Estimate:
 def _value(trial: FrozenTrial, changes: Mapping[int, Estimate]) -> Estimate | None:
     """The final value, or what is expected of a pruned trial, on the study's scale; ``sem``: how uncertain that is."""
     if trial.state is TrialState.COMPLETE and trial.value is not None:
-        return Estimate(mean=trial.value, sem=0.0)
+        return Estimate(mean=trial.value, sem=trial.user_attrs.get(STANDARD_ERROR_ATTRIBUTE, 0.0))
     if trial.last_step is None:
         return None
     last = trial.intermediate_values[trial.last_step]

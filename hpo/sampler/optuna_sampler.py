@@ -23,8 +23,9 @@ from hpo.records import Estimate, Observation, Prospect
 from hpo.sampler.distributions import distributions
 from hpo.sampler.domain import Domain, Key, Points, key
 from hpo.sampler.history import History, history, sign
+from hpo.sampler.knowledge import Fitted
 from hpo.sampler.sources import Sources
-from hpo.sampler.suggest import STARTUP_TRIALS, Fitted, Suggestions, suggest
+from hpo.sampler.suggest import STARTUP_TRIALS, Suggestions, suggest
 from hpo.space import Params, Space, is_near
 
 MOST_UNKNOWN = 8

@@ -66,15 +66,16 @@ def is_measured(observation: Observation) -> bool:
 def standardize(observations: Sequence[Observation], k: float = CLIP) -> Standardized:
     """Outcomes of n >= 1 measured observations, clipped and standardized.
 
-    A pruned trial counts with the final value that is expected of it (see history) and how uncertain that is, but never
-    as better than the best finished one: what nobody measured is no incumbent.
+    Each with the noise that it is known to have. A pruned trial counts with the final value that is expected of it (see
+    history) and how uncertain that is, but never as better than the best finished one: what nobody measured is no
+    incumbent.
     """
     y = np.clip(np.array([observation.value for observation in observations], float), -LARGEST, LARGEST)
     pruned = np.array([observation.outcome is Outcome.PRUNED for observation in observations], bool)
     finished = y[~pruned]
     if len(finished):
         y = np.where(pruned, np.maximum(y, np.min(finished)), y)
-    deviation = np.where(pruned, np.minimum([observation.sem or 0.0 for observation in observations], LARGEST), 0.0)
+    deviation = np.minimum([observation.sem or 0.0 for observation in observations], LARGEST)
     y = clip(y, k)
     mean, scale = float(np.mean(y)), float(np.std(y))
     if scale <= 1e-12 * max(abs(mean), 1e-300):  # a spread that is only rounding is none

@@ -10,7 +10,6 @@ joint expected improvement greedily.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,36 +17,17 @@ from itertools import chain, islice
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from hpo.records import Estimate, Observation, Outcome, Prospect
+from hpo.records import Estimate, Observation, Prospect
 from hpo.sampler.acqf_search import Search, first_unseen, sobol
-from hpo.sampler.acquisition import Acquisition, LogEI, acquisition
-from hpo.sampler.constraints import Constraints, indifferent
-from hpo.sampler.cost import Cost, ThriftyAcquisition
 from hpo.sampler.domain import Domain, Key, Points, key
-from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
-from hpo.sampler.outcomes import Standardized, is_informative, is_measured, standardize
-from hpo.sampler.sources import OWN_TRIALS, Data, Sources, Transfer, Used
-from hpo.sampler.surrogate import FRANK_RATE, Hyperparameters, Surrogate, fit
+from hpo.sampler.knowledge import Fitted, Knowledge, learn
+from hpo.sampler.outcomes import is_informative, is_measured
+from hpo.sampler.sources import OWN_TRIALS, Sources
 from hpo.space import Params, Space
 
 STARTUP_TRIALS = 8
 SPARE = 128  # points to choose from where the start-up sequence meets one that was tried
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Hyperparameters of the surrogate, alone and with sources; of where trials fail, None where none has; and of each
-    constraint.
-    """
-
-    outcome: Hyperparameters
-    failure: Hyperparameters | None
-    with_sources: Mapping[Used, Hyperparameters] = field(default_factory=dict)
-    constraints: tuple[Hyperparameters, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,10 +47,9 @@ class Suggestions:
 
     @cached_property
     def posterior(self) -> Mapping[int, Estimate]:
-        """Trial number -> posterior mean and standard deviation of the noiseless function, on the study's scale.
+        """See Knowledge.posterior; the least mean is the incumbent. Empty where nothing was learned.
 
-        Of every trial that finished with a finite value (a pruned one did not finish); the least mean is the incumbent.
-        Empty where nothing was learned. Computed when it is asked for: a suggestion does not wait for it.
+        Computed when it is asked for: a suggestion does not wait for it.
         """
         return {} if self.knowledge is None else self.knowledge.posterior()
 
@@ -113,7 +92,7 @@ def suggest(
     told = [(o, x) for o, x in ended if is_informative(o)]
     data, tried = [o for o, _ in told], np.array([x for _, x in told]).reshape(len(told), len(space))
     enough = _is_enough(data, startup_trials, sources)
-    knowledge = _learn(domain, data, tried, fitted, sources, thrift) if enough else None
+    knowledge = learn(domain, data, tried, fitted, sources, thrift) if enough else None
     if knowledge is None or (len(data) < startup_trials and not knowledge.transfer.used):
         design = np.random.default_rng(seed if design_seed is None else design_seed)
         filling = tuple(_space_filling(domain, seen, n, number, design, rng, sources.best))
@@ -128,115 +107,6 @@ def _is_enough(data: Sequence[Observation], startup_trials: int, sources: Source
     """Whether there is something to learn from."""
     measured = sum(map(is_measured, data))
     return measured > 0 and (len(data) >= startup_trials or (len(sources) > 0 and measured >= OWN_TRIALS))
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """What was learned from n measured trials, their points (n, d) and outcomes.
-
-    ``alone``: hyperparameters without sources. ``feasibility``: None where no trial has failed; ``cost``: and how much
-    it counts. Without constraints every trial satisfies them.
-    """
-
-    domain: Domain
-    data: Sequence[Observation]
-    x: Points
-    outcomes: Standardized
-    alone: Hyperparameters
-    transfer: Transfer
-    feasibility: Feasibility | None
-    constraints: Constraints
-    cost: tuple[Cost, float] | None
-
-    @property
-    def surrogate(self) -> Surrogate:
-        """With the sources that help."""
-        return self.transfer.surrogate
-
-    @property
-    def fitted(self) -> Fitted:
-        """See Suggestions."""
-        failure = None if self.feasibility is None else self.feasibility.surrogate.hyperparameters
-        return Fitted(self.alone, failure, self.transfer.fitted, self.constraints.hyperparameters)
-
-    def goal(self, pending: Points, seed: int) -> Acquisition:
-        """What the next point is to maximize, while trials at ``pending`` (p, d) run."""
-        goal = self._feasible(self._improvement(torch.from_numpy(pending), seed))
-        return goal if self.cost is None else ThriftyAcquisition(goal, *self.cost)
-
-    def _improvement(self, pending: Tensor, seed: int) -> Acquisition:
-        """On the best trial that satisfies the constraints; where there is none, on the trials that run."""
-        if self.constraints.violation[self.incumbent] == 0.0:
-            return acquisition(self.surrogate, self.outcomes.z[self.incumbent], pending, seed)
-        # the worst outcome is no hurdle, but who runs is not to be repeated
-        return acquisition(self.surrogate, self.outcomes.z.max(), pending, seed) if len(pending) else indifferent
-
-    def _feasible(self, improvement: Acquisition) -> Acquisition:
-        """Times the probability that a trial gives a value, and one that counts."""
-        if self.feasibility is not None:
-            improvement = FeasibleAcquisition(improvement, self.feasibility)
-        return FeasibleAcquisition(improvement, self.constraints) if self.constraints.each else improvement
-
-    @property
-    def incumbent(self) -> int:
-        """Row of the best outcome among those that violate the constraints least."""
-        return int(np.lexsort((self.outcomes.z, self.constraints.violation))[0])
-
-    @property
-    def eligible(self) -> NDArray[np.bool_]:
-        """(n,) which of them were trained to the end and satisfy the constraints."""
-        pairs = zip(self.data, self.constraints.violation, strict=True)
-        return np.array([observation.outcome is Outcome.OK and beyond == 0.0 for observation, beyond in pairs], bool)
-
-    def prospect(self, x: Points) -> Prospect:
-        """At one point (1, d), over the least posterior mean of the eligible ones: luck does not lower it."""
-        with torch.no_grad():
-            means, _ = self.surrogate.posterior(torch.from_numpy(self.x[self.eligible]))
-        goal = self._feasible(LogEI(self.surrogate, means.min().item()))
-        with torch.no_grad():
-            gain = goal(torch.from_numpy(x)).exp().item()
-        noise = math.sqrt(2 * self.surrogate.hyperparameters.noise)
-        return Prospect(gain=self.outcomes.scale * gain, noise=self.outcomes.scale * noise)
-
-    def posterior(self) -> dict[int, Estimate]:
-        """See Suggestions.posterior."""
-        surrogate = self._frank()
-        with torch.no_grad():
-            mean, variance = surrogate.posterior(torch.from_numpy(self.x))
-        means = self.outcomes.restore(mean.numpy()).tolist()
-        deviations = (self.outcomes.scale * variance.sqrt().numpy()).tolist()
-        rows = zip(self.data, means, deviations, strict=True)
-        return {o.number: Estimate(mean=mean, sem=deviation) for o, mean, deviation in rows if o.outcome is Outcome.OK}
-
-    def _frank(self) -> Surrogate:
-        """That does not take noise for signal; of the sources, where these help, which have more to tell them apart."""
-        if self.transfer.used:
-            return self.surrogate
-        z, noise = self.outcomes.z, self.outcomes.noise
-        hyperparameters = fit(self.domain, self.x, z, self.alone, noise, FRANK_RATE)
-        return Surrogate.condition(self.domain, self.x, z, hyperparameters, noise)
-
-
-def _learn(
-    domain: Domain,
-    data: Sequence[Observation],
-    tried: Points,
-    start: Fitted | None,
-    sources: Sources,
-    thrift: float,
-) -> Knowledge:
-    failed = np.array([not is_measured(observation) for observation in data])
-    measured, x = [observation for observation in data if is_measured(observation)], tried[~failed]
-    outcomes = standardize(measured)
-    hyperparameters = fit(domain, x, outcomes.z, start.outcome if start else None, outcomes.noise)
-    alone = Surrogate.condition(domain, x, outcomes.z, hyperparameters, outcomes.noise)
-    transfer = sources.transfer(alone, Data(x, outcomes.z, outcomes.noise), start.with_sources if start else {})
-    helping = sources.only(transfer.used)
-    any_failed = failed.any() or any(source.failed.any() for source in helping.each)
-    feasibility = Feasibility.learn(helping, tried, failed, start.failure if start else None) if any_failed else None
-    constraints = Constraints.learn(domain, x, measured, start.constraints if start else ())
-    cost = (Cost.learn(domain, tried, [each.seconds for each in data]), thrift) if thrift else None
-    return Knowledge(domain, measured, x, outcomes, hyperparameters, transfer, feasibility, constraints, cost)
 
 
 def _improving(

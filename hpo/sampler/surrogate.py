@@ -8,7 +8,7 @@
 
 A zero mean on clipped, standardized outcomes, because a learned constant mean stopped exploring when it was measured.
 Priors as in Optuna's GPSampler: w as in kernel.py, a ~ Gamma(2, 1), v ~ Gamma(1.1, 30). That one wants little noise and
-is the better one to search with, but not to report with: see FRANK_RATE.
+is the better one to search with; how far off it may be is not its to say (BROAD_NOISE_RATE).
 
 gpytorch holds the model and BoTorch fits it; the likelihood and the posterior are computed directly, which makes a
 suggestion several times as fast as going through their model classes, with the same numbers (tested).
@@ -33,11 +33,10 @@ from hpo.sampler.kernel import Embedding, MixedMatern52, matern52, squared_dista
 
 MINIMUM_NOISE = 1e-6
 NOISE_RATE = 30.0
-# Of the prior of v where a posterior is stated rather than searched with. In 20 studies of 60 recorded trainings with
-# noise of 0.05 / 0.02 added, the truth of the likely best is in its 90% interval in 85 / 95% of them, with the rate of
-# 30 in 15 / 90%. The search is better with 30 where there is little noise (Hartmann6, log10 regret -1.59, else -1.13)
-# and worse where there is much (noisy quadratic, -1.38, else -1.53).
-FRANK_RATE = 3.0
+# Of the prior of v where it is stated how far off the posterior mean may be. To search with, 30 is better where there
+# is little noise (Hartmann6, log10 regret -1.59, else -1.13) and worse where there is much (noisy quadratic, -1.38,
+# else -1.53).
+BROAD_NOISE_RATE = 3.0
 GRADIENT_TOLERANCE = 1e-2  # of the log posterior; a tighter one moves no suggestion
 # Far beyond what the priors allow: they only keep a line search from overflowing.
 LOG_W_BOUNDS = (-12.0, 12.0)

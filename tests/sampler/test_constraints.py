@@ -9,7 +9,8 @@ from hpo.config.search import FloatDimension
 from hpo.records import Observation, Outcome
 from hpo.sampler.constraints import Constraint, Constraints
 from hpo.sampler.domain import Domain
-from hpo.sampler.suggest import Fitted, suggest
+from hpo.sampler.knowledge import Fitted
+from hpo.sampler.suggest import suggest
 from hpo.space import Params, Space
 
 

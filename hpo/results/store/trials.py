@@ -13,6 +13,7 @@ from hpo.errors import LeaseLost
 from hpo.records import (
     OUTCOME_ATTRIBUTE,
     SECONDS_ATTRIBUTE,
+    STANDARD_ERROR_ATTRIBUTE,
     AdaptationCurve,
     Estimate,
     Outcome,
@@ -109,7 +110,7 @@ def _tell_optuna(
     shown = {
         OUTCOME_ATTRIBUTE: outcome.outcome.value,
         "reason": outcome.reason,
-        "standard_error": sem,
+        STANDARD_ERROR_ATTRIBUTE: sem,
         "objective_inner_steps": outcome.inner_steps,
         SECONDS_ATTRIBUTE: each,  # what a cost-aware sampler learns from
     }

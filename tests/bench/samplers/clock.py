@@ -17,7 +17,7 @@ import optuna
 import torch
 from optuna.trial import TrialState
 
-from hpo.records import OUTCOME_ATTRIBUTE, SECONDS_ATTRIBUTE
+from hpo.records import OUTCOME_ATTRIBUTE, SECONDS_ATTRIBUTE, STANDARD_ERROR_ATTRIBUTE
 from hpo.space import Params
 from tests.bench.samplers.play import asked
 from tests.bench.samplers.problems import Problem, problem
@@ -29,11 +29,15 @@ MakeSampler = Callable[[int], Sampler]  # of the worker with this number
 
 @dataclass(frozen=True)
 class Training:
-    """After ``rungs`` meta-iterations and ``seconds`` from its start, ``values``; one that is not finite ends it."""
+    """After ``rungs`` meta-iterations and ``seconds`` from its start, ``values``; one that is not finite ends it.
+
+    ``sem``: standard error that the trial states of its value; None: nothing.
+    """
 
     rungs: Sequence[int]
     seconds: Sequence[float]
     values: Sequence[float]
+    sem: float | None = None
 
 
 class Timed(Protocol):
@@ -210,6 +214,8 @@ def _report(study: optuna.Study, trial: optuna.Trial, run: Run) -> bool:
     trial.report(value, run.meta_iterations)
     if run.reported == len(run.training.values):
         run.state = TrialState.COMPLETE
+        if run.training.sem is not None:
+            trial.set_user_attr(STANDARD_ERROR_ATTRIBUTE, run.training.sem)
         study.tell(trial, value)
     elif trial.should_prune():
         run.state = TrialState.PRUNED

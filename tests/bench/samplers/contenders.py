@@ -96,8 +96,8 @@ def _squared_exponential_and_slope(s: Tensor) -> tuple[Tensor, Tensor]:
 
 
 ABLATIONS: dict[str, dict[str, Callable[..., Any]]] = {  # what stands in for the part, by where it is looked up
-    "clip": {"hpo.sampler.suggest.standardize": _no_clip},
-    "feasibility": {"hpo.sampler.suggest.FeasibleAcquisition": _failures_teach_nothing},
+    "clip": {"hpo.sampler.knowledge.standardize": _no_clip},
+    "feasibility": {"hpo.sampler.knowledge.FeasibleAcquisition": _failures_teach_nothing},
     "kernel": {
         "hpo.sampler.surrogate.matern52": _squared_exponential,
         "hpo.sampler.evidence.matern52_and_slope": _squared_exponential_and_slope,

@@ -36,7 +36,7 @@ CANDIDATES = 3
 
 @dataclass(frozen=True)
 class Noisy:
-    """Trainings of another one, each with noise of its own."""
+    """Trainings of another one, each with noise of its own, of which it states the deviation."""
 
     clean: Timed
     deviation: float
@@ -50,7 +50,7 @@ class Noisy:
     def training(self, params: Params, number: int) -> Training:
         """See Timed."""
         clean = self.clean.training(params, number)
-        return replace(clean, values=[value + self.noise(number) for value in clean.values])
+        return replace(clean, values=[value + self.noise(number) for value in clean.values], sem=self.deviation)
 
     def noise(self, number: int) -> float:
         """Of the training with this number."""

@@ -1,0 +1,149 @@
+"""What a study's trials have taught: a surrogate of the outcome, of failures, of each constraint, and of the cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo.records import Estimate, Observation, Outcome, Prospect
+from hpo.sampler.acquisition import Acquisition, LogEI, acquisition
+from hpo.sampler.constraints import Constraints, indifferent
+from hpo.sampler.cost import Cost, ThriftyAcquisition
+from hpo.sampler.domain import Domain, Points
+from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
+from hpo.sampler.outcomes import Standardized, is_measured, standardize
+from hpo.sampler.sources import Data, Sources, Transfer, Used
+from hpo.sampler.surrogate import BROAD_NOISE_RATE, Hyperparameters, Surrogate, fit
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Hyperparameters of the surrogate, alone and with sources; of where trials fail, None where none has; and of each
+    constraint.
+    """
+
+    outcome: Hyperparameters
+    failure: Hyperparameters | None
+    with_sources: Mapping[Used, Hyperparameters] = field(default_factory=dict)
+    constraints: tuple[Hyperparameters, ...] = ()
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What was learned from n measured trials, their points (n, d) and outcomes.
+
+    ``alone``: hyperparameters without sources. ``feasibility``: None where no trial has failed; ``cost``: and how much
+    it counts. Without constraints every trial satisfies them.
+    """
+
+    domain: Domain
+    data: Sequence[Observation]
+    x: Points
+    outcomes: Standardized
+    alone: Hyperparameters
+    transfer: Transfer
+    feasibility: Feasibility | None
+    constraints: Constraints
+    cost: tuple[Cost, float] | None
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """With the sources that help."""
+        return self.transfer.surrogate
+
+    @property
+    def fitted(self) -> Fitted:
+        """See Suggestions."""
+        failure = None if self.feasibility is None else self.feasibility.surrogate.hyperparameters
+        return Fitted(self.alone, failure, self.transfer.fitted, self.constraints.hyperparameters)
+
+    def goal(self, pending: Points, seed: int) -> Acquisition:
+        """What the next point is to maximize, while trials at ``pending`` (p, d) run."""
+        goal = self._feasible(self._improvement(torch.from_numpy(pending), seed))
+        return goal if self.cost is None else ThriftyAcquisition(goal, *self.cost)
+
+    def _improvement(self, pending: Tensor, seed: int) -> Acquisition:
+        """On the best trial that satisfies the constraints; where there is none, on the trials that run."""
+        if self.constraints.violation[self.incumbent] == 0.0:
+            return acquisition(self.surrogate, self.outcomes.z[self.incumbent], pending, seed)
+        # the worst outcome is no hurdle, but who runs is not to be repeated
+        return acquisition(self.surrogate, self.outcomes.z.max(), pending, seed) if len(pending) else indifferent
+
+    def _feasible(self, improvement: Acquisition) -> Acquisition:
+        """Times the probability that a trial gives a value, and one that counts."""
+        if self.feasibility is not None:
+            improvement = FeasibleAcquisition(improvement, self.feasibility)
+        return FeasibleAcquisition(improvement, self.constraints) if self.constraints.each else improvement
+
+    @property
+    def incumbent(self) -> int:
+        """Row of the best outcome among those that violate the constraints least."""
+        return int(np.lexsort((self.outcomes.z, self.constraints.violation))[0])
+
+    @property
+    def eligible(self) -> NDArray[np.bool_]:
+        """(n,) which of them were trained to the end and satisfy the constraints."""
+        pairs = zip(self.data, self.constraints.violation, strict=True)
+        return np.array([observation.outcome is Outcome.OK and beyond == 0.0 for observation, beyond in pairs], bool)
+
+    def prospect(self, x: Points) -> Prospect:
+        """At one point (1, d), over the least posterior mean of the eligible ones: luck does not lower it."""
+        with torch.no_grad():
+            means, _ = self.surrogate.posterior(torch.from_numpy(self.x[self.eligible]))
+        goal = self._feasible(LogEI(self.surrogate, means.min().item()))
+        with torch.no_grad():
+            gain = goal(torch.from_numpy(x)).exp().item()
+        noise = math.sqrt(2 * self.surrogate.hyperparameters.noise)
+        return Prospect(gain=self.outcomes.scale * gain, noise=self.outcomes.scale * noise)
+
+    def posterior(self) -> dict[int, Estimate]:
+        """Trial number -> mean and standard deviation of the noiseless function, on the study's scale.
+
+        Of every trial that finished with a finite value (a pruned one did not finish). The mean is what the search goes
+        by; it is as far from the truth as a process says that does not take noise for signal, and as the two differ.
+        """
+        x, broad = torch.from_numpy(self.x), self._broad()
+        with torch.no_grad():
+            mean, _ = self.surrogate.posterior(x)
+            broad_mean, variance = broad.posterior(x)
+        means = self.outcomes.restore(mean.numpy()).tolist()
+        deviations = (self.outcomes.scale * (variance + (broad_mean - mean).square()).sqrt().numpy()).tolist()
+        rows = zip(self.data, means, deviations, strict=True)
+        return {o.number: Estimate(mean=mean, sem=deviation) for o, mean, deviation in rows if o.outcome is Outcome.OK}
+
+    def _broad(self) -> Surrogate:
+        """With a broad prior of the noise; that of the sources, where these help, has more to tell noise by."""
+        if self.transfer.used:
+            return self.surrogate
+        z, noise = self.outcomes.z, self.outcomes.noise
+        hyperparameters = fit(self.domain, self.x, z, self.alone, noise, BROAD_NOISE_RATE)
+        return Surrogate.condition(self.domain, self.x, z, hyperparameters, noise)
+
+
+def learn(
+    domain: Domain,
+    data: Sequence[Observation],
+    tried: Points,
+    start: Fitted | None,
+    sources: Sources,
+    thrift: float,
+) -> Knowledge:
+    """From informative trials at ``tried`` (m, d), of which at least one is measured; the rest: see suggest."""
+    failed = np.array([not is_measured(observation) for observation in data])
+    measured, x = [observation for observation in data if is_measured(observation)], tried[~failed]
+    outcomes = standardize(measured)
+    hyperparameters = fit(domain, x, outcomes.z, start.outcome if start else None, outcomes.noise)
+    alone = Surrogate.condition(domain, x, outcomes.z, hyperparameters, outcomes.noise)
+    transfer = sources.transfer(alone, Data(x, outcomes.z, outcomes.noise), start.with_sources if start else {})
+    helping = sources.only(transfer.used)
+    any_failed = failed.any() or any(source.failed.any() for source in helping.each)
+    feasibility = Feasibility.learn(helping, tried, failed, start.failure if start else None) if any_failed else None
+    constraints = Constraints.learn(domain, x, measured, start.constraints if start else ())
+    cost = (Cost.learn(domain, tried, [each.seconds for each in data]), thrift) if thrift else None
+    return Knowledge(domain, measured, x, outcomes, hyperparameters, transfer, feasibility, constraints, cost)

@@ -32,6 +32,7 @@ RAW_CANDIDATES = 2048
 STARTS = 10
 EXHAUSTIVE = 16  # values of an int up to which all of them are tried
 ROUNDS = 10
+AT_ONCE = 256  # points: after 300 trials 2,048 take 27 ms at once and 14 in parts that stay in the cache
 IMPROVEMENT = 1e-2  # of the logarithm: less is no improvement
 
 Values = NDArray[np.float64]
@@ -138,7 +139,8 @@ class Search:
 
     def _evaluated(self, x: Points) -> tuple[Points, Values]:
         with torch.no_grad():
-            return x, self.acquisition(torch.from_numpy(x)).numpy()
+            parts = [self.acquisition(part) for part in torch.split(torch.from_numpy(x), AT_ONCE)]
+        return x, torch.cat(parts).numpy()
 
 
 def sobol(dimensions: int, count: int, rng: np.random.Generator, first: int = 0) -> Points:

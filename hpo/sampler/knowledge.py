@@ -19,7 +19,7 @@ from hpo.sampler.domain import Domain, Points
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
 from hpo.sampler.outcomes import Standardized, is_measured, standardize
 from hpo.sampler.sources import Data, Sources, Transfer, Used
-from hpo.sampler.surrogate import BROAD_NOISE_RATE, Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import BROAD_NOISE_RATE, NOISE_RATE, Hyperparameters, Surrogate, fit
 
 
 @dataclass(frozen=True)
@@ -105,24 +105,26 @@ class Knowledge:
     def posterior(self) -> dict[int, Estimate]:
         """Trial number -> mean and standard deviation of the noiseless function, on the study's scale.
 
-        Of every trial that finished with a finite value (a pruned one did not finish). The mean is what the search goes
-        by; it is as far from the truth as a process says that does not take noise for signal, and as the two differ.
+        Of every trial that finished with a finite value (a pruned one did not finish), knowing their standard errors.
+        It is as uncertain as a process says that does not take noise for signal, and as the two differ. In 50 studies
+        of 60 recorded trainings with noise of 0.05 the likely best was truly 1.329, the luckiest 1.333, and the truth
+        in the 90% interval in 88%. Who searches with the standard errors too finds less: 1.341 and 1.345.
         """
-        x, broad = torch.from_numpy(self.x), self._broad()
+        x, one, broad = torch.from_numpy(self.x), self._stated(NOISE_RATE), self._stated(BROAD_NOISE_RATE)
         with torch.no_grad():
-            mean, _ = self.surrogate.posterior(x)
+            mean, _ = one.posterior(x)
             broad_mean, variance = broad.posterior(x)
         means = self.outcomes.restore(mean.numpy()).tolist()
         deviations = (self.outcomes.scale * (variance + (broad_mean - mean).square()).sqrt().numpy()).tolist()
         rows = zip(self.data, means, deviations, strict=True)
         return {o.number: Estimate(mean=mean, sem=deviation) for o, mean, deviation in rows if o.outcome is Outcome.OK}
 
-    def _broad(self) -> Surrogate:
-        """With a broad prior of the noise; that of the sources, where these help, has more to tell noise by."""
+    def _stated(self, noise_rate: float) -> Surrogate:
+        """That of the sources, where these help, has more to tell noise by."""
         if self.transfer.used:
             return self.surrogate
-        z, noise = self.outcomes.z, self.outcomes.noise
-        hyperparameters = fit(self.domain, self.x, z, self.alone, noise, BROAD_NOISE_RATE)
+        z, noise = self.outcomes.z, self.outcomes.stated_noise
+        hyperparameters = fit(self.domain, self.x, z, self.alone, noise, noise_rate)
         return Surrogate.condition(self.domain, self.x, z, hyperparameters, noise)
 
 

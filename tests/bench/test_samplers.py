@@ -21,9 +21,10 @@ from hpo.sampler import evidence, surrogate
 from hpo.space import Params
 from tests.bench import peers
 from tests.bench.samplers import __main__ as bench
-from tests.bench.samplers import asks, record, report
+from tests.bench.samplers import asks, budget, record, report
 from tests.bench.samplers import play as play_module
 from tests.bench.samplers.ask_and_tell import AskAndTell
+from tests.bench.samplers.clock import designed, timed
 from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, STARTUP_TRIALS, contender
 from tests.bench.samplers.play import Play, play
 from tests.bench.samplers.problems import problem
@@ -73,6 +74,21 @@ def test_each_part_can_be_left_out_and_comes_back(part: str) -> None:
         assert make is CONTENDERS["ours"]
         assert all(pkgutil.resolve_name(target) is other for target, other in ABLATIONS[part].items())
     assert not any(pkgutil.resolve_name(target) is other for target, other in ABLATIONS[part].items())
+
+
+def test_a_budget_of_training_buys_more_trials_with_a_pruner() -> None:
+    """The first is trained to its end and takes one evaluation's worth; ten are begun before ten are spent."""
+    found = budget.play("random", "language_id/iterations", 0, STARTUP_TRIALS)
+    task = problem("language_id")
+    regrets = [task.worth(params) - task.optimum for params in designed(timed("language_id", 0), 0, STARTUP_TRIALS)]
+    assert found.regret[0] == regrets[0]
+    assert all(one >= other for one, other in itertools.pairwise(found.regret))
+    assert found.regret[STARTUP_TRIALS // 2] == min(regrets) < regrets[0]
+
+
+def test_costs_can_be_made_to_count() -> None:
+    plays = [budget.play(name, "language_id/seconds", 1, STARTUP_TRIALS + 5) for name in ("ours", "ours +cost")]
+    assert plays[0].regret != plays[1].regret
 
 
 def test_without_its_kernel_ours_is_a_consistent_other_process() -> None:

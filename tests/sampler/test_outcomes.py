@@ -70,7 +70,7 @@ def test_a_pruned_trial_is_never_better_than_the_best_of_the_finished() -> None:
 
 
 def test_only_what_was_extrapolated_has_a_noise_of_its_own() -> None:
-    """The standard error over tasks that all trials share is no noise between them."""
+    """The standard error over tasks that all trials share is no noise to search with; half of it is stated."""
     data = [_observation(i, value) for i, value in enumerate([1.0, 2.0, 3.0])]
     data = [each.model_copy(update={"sem": 0.5}) for each in data]
     data += [
@@ -79,6 +79,10 @@ def test_only_what_was_extrapolated_has_a_noise_of_its_own() -> None:
     ]
     outcomes = standardize(data)
     np.testing.assert_allclose(outcomes.noise, [0, 0, 0, 0, (0.5 / outcomes.scale) ** 2, MOST_NOISE, 0])
+    half = (0.25 / outcomes.scale) ** 2
+    np.testing.assert_allclose(
+        outcomes.stated_noise, np.where(outcomes.noise > 0, outcomes.noise, [half] * 3 + [0] * 4)
+    )
     assert not standardize([each.model_copy(update={"value": 2.0}) for each in data]).noise.any(), "nothing differs"
 
 

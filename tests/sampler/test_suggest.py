@@ -316,6 +316,15 @@ def test_the_stated_posterior_does_not_take_noise_for_signal() -> None:
     assert np.mean(held) > 0.7
 
 
+def test_stated_standard_errors_change_what_is_stated_and_not_what_is_suggested(plain: Space) -> None:
+    observations = _observe(plain, 20)
+    unsure = [o.model_copy(update={"sem": 2.0 * np.std([o.value or 0.0 for o in observations])}) for o in observations]
+    exact, stated = suggest(plain, observations), suggest(plain, unsure)
+    assert stated.params == exact.params
+    spread = [np.std([found.mean for found in each.posterior.values()]) for each in (exact, stated)]
+    assert spread[1] < 0.7 * spread[0]
+
+
 def test_a_lucky_trial_is_not_the_incumbent() -> None:
     """Twenty noisy values at about 0.2 around 0.5, one lucky one far away among bad ones."""
     rng = np.random.default_rng(0)

@@ -3,9 +3,10 @@
 Every contender plays every problem (problems.py) with every seed: 60 evaluations, the first ten the same for all. The
 figures are regrets by the true worth of the best config that was evaluated, their logarithms paired with those of
 Optuna's GPSampler (``gp``), mean ranks, and CPU seconds an ask. ``ours -clip`` is ours without clipped outcomes; so for
-the other parts. ``botorch`` is optuna-integration's BoTorchSampler, ``ax`` Ax, ``smac`` SMAC3, each without an initial
-design of its own. They and the tables are downloaded once; what cannot be had is named and left out. With
-``--keep FILE`` a run that was interrupted goes on.
+the other parts. What pruned trials teach (``ours -curves``) and what costs do (``ours +cost``) shows where the budget
+is training: ``--problems language_id/iterations language_id/seconds`` (budget.py). ``botorch`` is optuna-integration's
+BoTorchSampler, ``ax`` Ax, ``smac`` SMAC3, each without an initial design of its own. They and the tables are downloaded
+once; what cannot be had is named and left out. With ``--keep FILE`` a run that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.bench import peers
-from tests.bench.samplers import report
-from tests.bench.samplers.contenders import ABLATIONS, CONTENDERS, available
+from tests.bench.samplers import budget, report
+from tests.bench.samplers.budget import BUDGETS
+from tests.bench.samplers.contenders import ABLATIONS, ADDITIONS, CONTENDERS, available
 from tests.bench.samplers.kept import Kept, Studied
 from tests.bench.samplers.play import Play, play
 from tests.bench.samplers.problems import NAMES, problem
 from tests.bench.samplers.shapes import SHAPES
 
-EVERYONE = (*CONTENDERS, *(f"ours -{part}" for part in ABLATIONS))
+EVERYONE = (*CONTENDERS, *(f"ours -{part}" for part in ABLATIONS), *(f"ours +{part}" for part in ADDITIONS))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     parser.add_argument("--quick", action="store_true", help="formulas only, three seeds, 40 evaluations")
     parser.add_argument("--contenders", nargs="+", choices=EVERYONE, default=list(CONTENDERS))
-    parser.add_argument("--problems", nargs="+", choices=NAMES)
+    parser.add_argument("--problems", nargs="+", choices=(*NAMES, *BUDGETS))
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--evaluations", type=int)
     parser.add_argument("--keep", type=Path, metavar="FILE", help="of plays, which are not played again (kept.py)")
@@ -49,7 +51,7 @@ def run(options: argparse.Namespace) -> tuple[list[Play], list[str]]:
     names, missing = [], []
     for name in options.problems or (SHAPES if options.quick else NAMES):
         try:
-            problem(name)
+            problem(name.partition("/")[0] if name in BUDGETS else name)
             names.append(name)
         except peers.Missing as reason:
             missing.append(f"{name}: {reason}")
@@ -65,13 +67,17 @@ def _plays(wanted: Sequence[Studied], kept: Kept, processes: int) -> list[Play]:
     """Those that were kept, and the others, each kept as soon as it has ended."""
     plays = {each: found for each in wanted if (found := kept.get(each))}
     with ProcessPoolExecutor(processes) as pool:
-        work = {pool.submit(play, *each): each for each in wanted if each not in plays}
+        work = {pool.submit(_play, *each): each for each in wanted if each not in plays}
         for number, future in enumerate(as_completed(work), 1):
             plays[work[future]] = future.result()
             kept.add(future.result())
             print(f"\r{number} of {len(work)} studies", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return [plays[each] for each in wanted]
+
+
+def _play(name: str, on: str, seed: int, evaluations: int) -> Play:
+    return (budget.play if on in BUDGETS else play)(name, on, seed, evaluations)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

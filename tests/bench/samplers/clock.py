@@ -18,6 +18,7 @@ import torch
 from optuna.trial import TrialState
 
 from hpo.records import OUTCOME_ATTRIBUTE, SECONDS_ATTRIBUTE, STANDARD_ERROR_ATTRIBUTE
+from hpo.sampler import distributions
 from hpo.space import Params
 from tests.bench.samplers.play import asked
 from tests.bench.samplers.problems import Problem, problem
@@ -128,14 +129,16 @@ class Studied:
     @property
     def regret(self) -> float:
         """Of the best config that was trained to its end."""
-        return self._regret(self.runs)
+        return self.regret_of(len(self.runs))
 
     def time_to(self, regret: float) -> float:
         """When the regret was first at most this; infinite if never."""
-        times = (run.ended for n, run in enumerate(self.runs, 1) if self._regret(self.runs[:n]) <= regret)
+        times = (run.ended for n, run in enumerate(self.runs, 1) if self.regret_of(n) <= regret)
         return next(times, math.inf)
 
-    def _regret(self, runs: Sequence[Run]) -> float:
+    def regret_of(self, count: int) -> float:
+        """Of the first runs that ended; infinite where none was trained to its end."""
+        runs = self.runs[:count]
         worths = (self.problem.worth(run.params) for run in runs if run.state is TrialState.COMPLETE)
         return max(min(worths, default=math.inf) - self.problem.optimum, self.problem.floor)
 
@@ -147,12 +150,17 @@ class _Settling(optuna.samplers.BaseSampler):
         self._sampler, self._problem, self._tried = sampler, problem, tried
 
     def infer_relative_search_space(self, study: optuna.Study, trial: Any) -> dict[str, Any]:
-        """See BaseSampler."""
-        return self._sampler.infer_relative_search_space(study, trial)
+        """All of it, whatever the sampler proposes together."""
+        self._together = self._sampler.infer_relative_search_space(study, trial)
+        return distributions(self._problem.space)
 
     def sample_relative(self, study: optuna.Study, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
         """See BaseSampler."""
-        wanted = self._sampler.sample_relative(study, trial, search_space)
+        if "fixed_params" in trial.system_attrs:
+            return {}
+        wanted = self._sampler.sample_relative(study, trial, self._together)
+        others = {name: each for name, each in search_space.items() if name not in wanted}
+        wanted |= {name: self.sample_independent(study, trial, name, each) for name, each in others.items()}
         return self._problem.settle(wanted, self._tried)
 
     def sample_independent(self, study: optuna.Study, trial: Any, name: str, distribution: Any) -> Any:

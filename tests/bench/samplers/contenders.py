@@ -6,6 +6,7 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -14,11 +15,12 @@ from optuna.exceptions import ExperimentalWarning
 from torch import Tensor
 
 from hpo.config.execution import SamplerConfig
-from hpo.records import Observation
+from hpo.records import Observation, Outcome
 from hpo.sampler import make_sampler
 from hpo.sampler.acquisition import Acquisition
 from hpo.sampler.domain import Points
-from hpo.sampler.outcomes import Standardized, standardize
+from hpo.sampler.outcomes import Standardized, is_informative, standardize
+from hpo.sampler.surrogate import MINIMUM_NOISE, Hyperparameters, fit
 from hpo.space import Space
 from tests.bench import peers
 from tests.bench.samplers.ask_and_tell import AskAndTell
@@ -26,13 +28,15 @@ from tests.bench.samplers.ax_peer import Ax
 from tests.bench.samplers.smac_peer import Smac
 
 STARTUP_TRIALS = 10  # told to all alike, so that no sampler starts by itself
+THRIFTY_TRIALS = 60
 
 Make = Callable[[Space, int], optuna.samplers.BaseSampler]
 
 
-def _ours(space: Space, seed: int) -> optuna.samplers.BaseSampler:
-    config = SamplerConfig(kind="gp_ei", seed=seed, startup_trials=STARTUP_TRIALS)
-    return make_sampler(config, space, worker_seed=0)
+def _ours(space: Space, seed: int, trials: int = 0) -> optuna.samplers.BaseSampler:
+    """``trials``: over so many costs cease to count."""
+    config = SamplerConfig(kind="gp_ei", seed=seed, startup_trials=STARTUP_TRIALS, cost_aware=trials > 0)
+    return make_sampler(config, space, worker_seed=0, trials=trials)
 
 
 def _gp(space: Space, seed: int) -> optuna.samplers.BaseSampler:
@@ -82,6 +86,14 @@ def _no_climb(search: object, u: Points) -> Points:
     return u
 
 
+def _no_noise(*data: Any) -> Hyperparameters:
+    return fit(*data[:5], noise_rate=1 / MINIMUM_NOISE**2)  # whatever the rate was: sure that there is none
+
+
+def _says_something_unpruned(observation: Observation) -> bool:
+    return observation.outcome is not Outcome.PRUNED and is_informative(observation)
+
+
 def _failures_teach_nothing(improvement: Acquisition, feasibility: object) -> Acquisition:
     return improvement
 
@@ -96,6 +108,8 @@ def _squared_exponential_and_slope(s: Tensor) -> tuple[Tensor, Tensor]:
 
 
 ABLATIONS: dict[str, dict[str, Callable[..., Any]]] = {  # what stands in for the part, by where it is looked up
+    "noise": {"hpo.sampler.knowledge.fit": _no_noise},
+    "curves": {"hpo.sampler.suggest.is_informative": _says_something_unpruned},
     "clip": {"hpo.sampler.knowledge.standardize": _no_clip},
     "feasibility": {"hpo.sampler.knowledge.FeasibleAcquisition": _failures_teach_nothing},
     "kernel": {
@@ -105,10 +119,15 @@ ABLATIONS: dict[str, dict[str, Callable[..., Any]]] = {  # what stands in for th
     "local search": {"hpo.sampler.acqf_search.Search.climb": _no_climb},
 }
 
+ADDITIONS: dict[str, Make] = {"cost": partial(_ours, trials=THRIFTY_TRIALS)}  # to ours, by what is off by default
+
 
 @contextlib.contextmanager
 def contender(name: str) -> Iterator[Make]:
-    """``name``: of CONTENDERS, or "ours -PART": ours without a part of ABLATIONS, while in the block."""
+    """``name``: of CONTENDERS, "ours -PART": without a part of ABLATIONS while in the block, or "ours +PART"."""
+    if name.startswith("ours +"):
+        yield ADDITIONS[name.removeprefix("ours +")]
+        return
     who, _, part = name.partition(" -")
     with contextlib.ExitStack() as stack:
         for target, replacement in (ABLATIONS[part] if part else {}).items():

@@ -20,10 +20,10 @@ import optuna
 
 from hpo.config.execution import SamplerConfig
 from hpo.sampler import make_sampler
+from tests.bench.samplers.budget import halving
 from tests.bench.samplers.clock import Studied, designed, quiet, studied, timed
 from tests.bench.samplers.contenders import STARTUP_TRIALS
 
-FIRST_RUNG, FACTOR = 20, 3  # what a study config's pruner has by default, on these trainings
 WAYS = {"all trained": (False, False), "pruned": (True, False), "pruned, cost-aware": (True, True)}
 
 
@@ -34,8 +34,7 @@ def study(way: str, trials: int, seed: int) -> Studied:
     on = timed("language_id", seed)
     config = SamplerConfig(kind="gp_ei", seed=seed, startup_trials=STARTUP_TRIALS, cost_aware=cost_aware)
     make = partial(make_sampler, config, on.problem.space, trials=trials)
-    halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=FIRST_RUNG, reduction_factor=FACTOR)
-    of = optuna.create_study(pruner=halving) if pruned else None
+    of = optuna.create_study(pruner=halving()) if pruned else None
     return studied(on, make, design=designed(on, seed, STARTUP_TRIALS), trials=trials, study=of)
 
 

@@ -37,6 +37,7 @@ _VALUES: dict[str, dict[str, Values]] = {
     },
     "hpobench": {"alpha": 10, "batch_size": 10, "depth": 3, "learning_rate_init": 10, "width": 10},
 }
+DIGITS = 12  # of a worth
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Table:
 
     @cached_property
     def floor(self) -> float:
-        """From the best config to the second best."""
-        best, second = np.partition(self.losses.mean(-1).ravel(), 1)[:2]
+        """From the best worth to the second best; several configs may share the best, but for rounding."""
+        best, second = np.unique(self.losses.mean(-1).round(DIGITS))[:2]
         return float(second - best)
 
     def _of(self, params: Params) -> Floats:

@@ -29,9 +29,7 @@ from hpo.sampler.suggest import STARTUP_TRIALS, Suggestions, suggest
 from hpo.space import Params, Space, is_near
 
 MOST_UNKNOWN = 8
-# Of the first trial, see suggest. On recorded trainings with a pruner (12 seeds, 90 trials) log10 regret after 75 / 150
-# seconds was -1.20 / -1.81 with 1, -1.55 / -1.98 with 1/2, and -1.42 / -1.78 where costs do not count.
-MOST_THRIFT = 0.5
+MOST_THRIFT = 3.0
 
 
 @dataclass(frozen=True)

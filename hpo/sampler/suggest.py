@@ -78,7 +78,7 @@ def suggest(
     ``design_seed``: of the start-up sequence; default ``seed``.
     ``leave``: how many of the best points to leave to others that ask at this moment (after the start-up).
     ``fitted``: of the last answer; makes the fits several times faster.
-    ``thrift``: from 0, where costs do not count, to 1, where the expected improvement a second is maximized.
+    ``thrift``: 0 where costs do not count; 1 where the expected improvement a second is maximized (see cost).
     ``sources``: of other studies. The start-up is over when one of them is known to help.
     """
     domain = Domain.of(space)

@@ -7,8 +7,8 @@
     K   a k(X, X) + v I + diag(r) = L L^T
 
 A zero mean on clipped, standardized outcomes, because a learned constant mean stopped exploring when it was measured.
-Priors as in Optuna's GPSampler: w as in kernel.py, a ~ Gamma(2, 1), v ~ Gamma(1.1, 30). That one wants little noise and
-is the better one to search with; how far off it may be is not its to say (BROAD_NOISE_RATE).
+Priors as in Optuna's GPSampler, w as in kernel.py and a ~ Gamma(2, 1), but v ~ Gamma(1.1, 10) where it has 30: that one
+wants less noise than a training has. Less is worse where there is little (Hartmann6, log10 regret -1.13 with 3).
 
 gpytorch holds the model and BoTorch fits it; the likelihood and the posterior are computed directly, which makes a
 suggestion several times as fast as going through their model classes, with the same numbers (tested).
@@ -32,11 +32,7 @@ from hpo.sampler.evidence import cholesky, evidence
 from hpo.sampler.kernel import Embedding, MixedMatern52, matern52, squared_distance
 
 MINIMUM_NOISE = 1e-6
-NOISE_RATE = 30.0
-# Of the prior of v where it is stated how far off the posterior mean may be. To search with, 30 is better where there
-# is little noise (Hartmann6, log10 regret -1.59, else -1.13) and worse where there is much (noisy quadratic, -1.38,
-# else -1.53).
-BROAD_NOISE_RATE = 3.0
+NOISE_RATE = 10.0
 GRADIENT_TOLERANCE = 1e-2  # of the log posterior; a tighter one moves no suggestion
 # Far beyond what the priors allow: they only keep a line search from overflowing.
 LOG_W_BOUNDS = (-12.0, 12.0)

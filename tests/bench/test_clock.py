@@ -86,7 +86,7 @@ def test_eight_workers(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pruning(capsys: pytest.CaptureFixture[str]) -> None:
-    pruning.main(["--trials", "12", "--pruned-trials", "12", "--cost-aware-trials", "12", "--seeds", "1"])
+    pruning.main(["--trials", "12", "--pruned-trials", "12", "--seeds", "1"])
     found = json.loads(capsys.readouterr().out)
     assert found.keys() == {*pruning.WAYS}
     assert found["all trained"]["meta-iterations"] == 12 * 160 > found["pruned"]["meta-iterations"]

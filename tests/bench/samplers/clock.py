@@ -131,6 +131,10 @@ class Studied:
         """Of the best config that was trained to its end."""
         return self.regret_of(len(self.runs))
 
+    def regret_at(self, seconds: float) -> float:
+        """Of what has ended by then."""
+        return self.regret_of(sum(run.ended <= seconds for run in self.runs))
+
     def time_to(self, regret: float) -> float:
         """When the regret was first at most this; infinite if never."""
         times = (run.ended for n, run in enumerate(self.runs, 1) if self.regret_of(n) <= regret)

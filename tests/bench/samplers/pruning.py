@@ -1,8 +1,8 @@
 """What pruning and cost-awareness save: ``python -m tests.bench.samplers.pruning`` (minutes).
 
-Studies of recorded trainings: 60 trials that are all trained to their end; 90, of which the pruner ends most early; 65
+Studies of recorded trainings: 60 trials that are all trained to their end; 90, of which the pruner ends most early; 90
 with a sampler that weighs the improvement against the seconds as well. Regret is that of the best config that was
-trained to its end.
+trained to its end; also after 0.7 of the seconds that the studies with a pruner take on average.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.bench.samplers.budget import halving
 from tests.bench.samplers.clock import Studied, designed, quiet, studied, timed
 from tests.bench.samplers.contenders import STARTUP_TRIALS
 
+EARLY = 0.7
 WAYS = {"all trained": (False, False), "pruned": (True, False), "pruned, cost-aware": (True, True)}
 
 
@@ -38,11 +39,12 @@ def study(way: str, trials: int, seed: int) -> Studied:
     return studied(on, make, design=designed(on, seed, STARTUP_TRIALS), trials=trials, study=of)
 
 
-def figures(studies: Sequence[Studied]) -> dict[str, float]:
-    """Means over the seeds; of regrets also the mean logarithm."""
+def figures(studies: Sequence[Studied], early: float) -> dict[str, float]:
+    """Means over the seeds; of regrets also the mean logarithm, and that of those after ``early`` seconds."""
     return {
         "regret": statistics.mean(each.regret for each in studies),
         "log10 regret": statistics.mean(math.log10(each.regret) for each in studies),
+        "log10 regret early": statistics.mean(math.log10(each.regret_at(early)) for each in studies),
         "meta-iterations": statistics.mean(each.meta_iterations for each in studies),
         "seconds": statistics.mean(each.seconds for each in studies),
     }
@@ -54,16 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m tests.bench.samplers.pruning", description=__doc__.split("\n\n")[0]
     )
     parser.add_argument("--trials", type=int, default=60, help="of the study without a pruner")
-    parser.add_argument("--pruned-trials", type=int, default=90)
-    parser.add_argument("--cost-aware-trials", type=int, default=65)
+    parser.add_argument("--pruned-trials", type=int, default=90, help="of the other two")
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args(arguments)
-    found = {}
+    seeds = range(options.seeds)
     with ProcessPoolExecutor(options.processes) as pool:
-        for way, trials in zip(WAYS, (options.trials, options.pruned_trials, options.cost_aware_trials), strict=True):
-            found[way] = figures(list(pool.map(partial(study, way, trials), range(options.seeds))))
-    print(json.dumps(found, indent=1))
+        work = {
+            way: [pool.submit(study, way, options.pruned_trials if pruned else options.trials, seed) for seed in seeds]
+            for way, (pruned, _) in WAYS.items()
+        }
+        found = {way: [future.result() for future in futures] for way, futures in work.items()}
+    early = EARLY * statistics.mean(each.seconds for each in found["pruned"])
+    print(json.dumps({way: figures(studies, early) for way, studies in found.items()}, indent=1))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ from hpo.config.training import Direction
 from hpo.space import Params
 
 # User attributes of an Optuna trial, which the results write and a sampler reads: how it ended, as a value of Outcome;
-# standard error of its objective; seconds that a meta-iteration took.
+# standard error of its objective; seconds that a meta-iteration took; logarithms of what the objective is traded
+# against.
 OUTCOME_ATTRIBUTE = "outcome"
 STANDARD_ERROR_ATTRIBUTE = "standard_error"
 SECONDS_ATTRIBUTE = "seconds_per_meta_iteration"
+AGAINST_ATTRIBUTE = "against"
 
 
 class Outcome(StrEnum):
@@ -153,7 +155,8 @@ class Observation(Record):
     """What a sampler knows of one trial: ``value`` is to be minimized; None where the trial gave none.
 
     ``outcome`` None: the trial is still running. ``excess``: by how much it is beyond each of the study's constraints,
-    at most 0 where it satisfies it; empty where that was not measured.
+    at most 0 where it satisfies it; empty where that was not measured. ``against``: likewise, the logarithm of each
+    measurement that the value is traded against, to be minimized too.
     """
 
     number: int
@@ -162,6 +165,7 @@ class Observation(Record):
     value: float | None = None
     sem: StandardError | None = None
     excess: tuple[float, ...] = ()
+    against: tuple[float, ...] = ()
     seconds: float | None = Field(None, gt=0.0)  # of its training to the end, up to a factor that all trials share
 
     @model_validator(mode="after")

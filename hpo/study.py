@@ -28,6 +28,7 @@ from hpo.results.engine import Database
 from hpo.sampler import make_sampler, suggested
 from hpo.space import Params, Space
 from hpo.stages import Stages
+from hpo.tradeoffs import logarithms
 
 ASK_LOCK_S = 120.0  # longer than any suggestion; a worker that dies while asking blocks the others for this long
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -243,7 +244,8 @@ class Study:
     def finish(self, lease: Lease, outcome: TrialOutcome) -> None:
         """Records how the trial ended, and whether the study is done. Raises LeaseLost."""
         found = compliance(self.config.constraints.each, lease.config, outcome)
-        store.finish(self.database, lease.trial_id, lease.token, outcome, found)
+        against = logarithms(self.config.objective.against, outcome)
+        store.finish(self.database, lease.trial_id, lease.token, outcome, found, against)
         self.end_if_done()
 
     def end_if_done(self) -> None:

@@ -12,9 +12,11 @@ from hpo import study
 from hpo.config import StudyConfig
 from hpo.errors import LeaseLost, StudyConflict
 from hpo.launch import create_or_resume
-from hpo.records import Estimate, Report
+from hpo.records import Estimate, Outcome, Report, TrialOutcome
 from hpo.results import queries
 from hpo.results.engine import Database
+from hpo.sampler.domain import Domain
+from hpo.sampler.history import history
 from tests.end_to_end.support import CONFIG
 from tests.studies import config, lease, ok
 
@@ -232,6 +234,24 @@ def test_other_constraints_are_refused(database: Database) -> None:
     create_or_resume(config(constraints={"seconds": 20.0}), database)
     with pytest.raises(StudyConflict, match=r"constraints.seconds: was 20.0, is now 30.0"):
         create_or_resume(config(constraints={"seconds": 30.0}), database)
+
+
+def test_what_the_objective_is_traded_against_is_told_to_the_sampler(database: Database) -> None:
+    against = ["meta_parameters", "seconds"]
+    running = create_or_resume(
+        config(objective={"against": against}, sampler={"kind": "gp_ei", "startup_trials": 2}, stop={"trials": 5}),
+        database,
+    )
+    for seconds in (40.0, 10.0, 30.0):
+        measured = {"seconds": seconds, "meta_parameters": 100}
+        running.finish(lease(running), ok(seconds).model_copy(update=measured))
+    running.finish(lease(running), TrialOutcome(outcome=Outcome.DIVERGED, reason="NaN", seconds=5.0))
+    seen = history(running.optuna_study, Domain.of(running.space)).observations
+    logarithms = [(pytest.approx(math.log(100)), pytest.approx(math.log(seconds))) for seconds in (40, 10, 30)]
+    assert [observation.against for observation in seen] == [*logarithms, ()]
+    assert running.optuna_study.best_trial.number == 1  # it stays a study of one objective
+    with pytest.raises(StudyConflict, match=r"objective.against: was .*'seconds'.*, is now \[\]"):
+        create_or_resume(config(), database)
 
 
 def test_a_password_in_the_config_does_not_reach_the_database(database: Database) -> None:

@@ -16,6 +16,7 @@ from hpo.cli.output import Column, plain_table, show, to_json
 from hpo.config.constraints import in_words
 from hpo.results import queries
 from hpo.results.rows import RunningRow, StudyProgress, StudyRow, WorkerRow
+from hpo.tradeoffs import traded_against
 
 _STUDIES = (
     Column("study", lambda row: row["study"]),
@@ -91,7 +92,7 @@ def as_text(found: StudyProgress, workers: Sequence[WorkerRow]) -> str:
     lines = [
         f"{text.printable(study.name)}: {study.status}, {counts.ended} of {total(found)} trials ended "
         f"({counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed), {held} running{let_go}",
-        f"  {study.direction}s {study.metric}{_constraints(study)}; {_best(found)}",
+        f"  {study.direction}s {study.metric}{_against(study)}{_constraints(study)}; {_best(found)}",
     ]
     if study.stop_reason is not None:
         lines.append(f"  the search stopped {study.stop_reason}")
@@ -113,6 +114,11 @@ def _is_worked_on(found: StudyProgress, workers: Sequence[WorkerRow]) -> bool:
     """Whether a worker of this study, or one between two trials, has shown itself lately."""
     lease_s = float(found.study.config["execution"]["lease_s"])  # renewed three times as often
     return any(worker.study in (None, found.study.name) and worker.silent_seconds < lease_s for worker in workers)
+
+
+def _against(study: StudyRow) -> str:
+    against = traded_against(study.config)
+    return f" against {', '.join(against)}" if against else ""
 
 
 def _constraints(study: StudyRow) -> str:

@@ -36,6 +36,9 @@ def study_problems(values: Mapping[str, Any], search: Mapping[str, Dimension]) -
     if values["stop.when_settled"] and kind != "gp_ei":
         message = f"found true, expected false with sampler.kind {kind}: only gp_ei says what it expects"
         problems.append(Problem(("stop", "when_settled"), message))
+    if values["stop.when_settled"] and values["objective.against"]:
+        message = "found true, expected false with objective.against: what is left to gain is not said of fronts"
+        problems.append(Problem(("stop", "when_settled"), message))
     first, last = values["pruner.min_iterations"], worst["training.meta_iterations"]
     if values["pruner.kind"] == "none" or first is None or first <= last:
         return problems

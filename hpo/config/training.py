@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from hpo.config.section import Section
 
 Direction = Literal["minimize", "maximize"]
+Measurement = Literal["seconds", "peak_memory_bytes", "meta_parameters"]
 
 _DIRECTIONS: dict[str, Direction] = {"query_loss": "minimize", "query_accuracy": "maximize"}
 _MOST_STEPS = 1000  # of an adaptation curve
@@ -43,6 +44,12 @@ def _test_time_steps(found: Any) -> Any:
     raise ValueError(f"found {found!r}, expected trained, best or a number of inner steps from 1 to {_MOST_STEPS}")
 
 
+def _each_once(found: tuple[Measurement, ...]) -> tuple[Measurement, ...]:
+    if len(set(found)) < len(found):
+        raise ValueError(f"found [{', '.join(found)}], expected each at most once")
+    return found
+
+
 class ObjectiveConfig(Section):
     """The number a study optimizes, measured on the meta-validation tasks after adaptation."""
 
@@ -52,6 +59,9 @@ class ObjectiveConfig(Section):
         "trained",
         description="after how many it is measured. trained: learner.inner_steps; best: the number up to"
         " training.eval_steps that is best on the meta-validation tasks",
+    )
+    against: Annotated[tuple[Measurement, ...], Field(strict=False), AfterValidator(_each_once)] = Field(
+        (), description="what it is traded against, each to be small: a search for all that nobody beats in everything"
     )
 
     @model_validator(mode="before")

@@ -13,6 +13,7 @@ from hpo.records import AdaptationCurve, CurvePoint
 from hpo.report import text
 from hpo.report.markdown import code, escape, fenced, table
 from hpo.results.rows import StudyRow, TrialDetail
+from hpo.tradeoffs import traded_against
 
 _SHORT_REASON = 120  # longer ones, and those of several lines, get a block of their own
 _LONGEST_REASON = 2000
@@ -159,6 +160,8 @@ def _study_facts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     tasks, training = _section(config, "tasks"), _section(config, "training")
     options = ", ".join(f"{name} {value}" for name, value in tasks.items() if name != "kind")
     yield "tasks", f"{code(str(tasks.get('kind')))}: {escape(options)}"
+    if against := traded_against(config):
+        yield "traded against", ", ".join(map(code, against))
     if constraints := in_words(config):
         yield "constraints", escape(constraints)
     yield "learner", _kind(config, "learner")

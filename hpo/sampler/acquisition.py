@@ -25,10 +25,10 @@ from botorch.utils.probability.utils import log_phi, ndtr, phi
 from botorch.utils.sampling import draw_sobol_normal_samples
 from torch import Tensor
 
+from hpo.sampler.joint import Conditioned, Joint
 from hpo.sampler.surrogate import Surrogate
 
 SAMPLES = 64
-PENDING_NOISE = 1e-5
 SMALLEST_VARIANCE = 1e-12  # the logarithm of no variance at all has no gradient
 
 
@@ -62,36 +62,19 @@ class LogEI:
 class PendingLogEI:
     """Log expected improvement over samples of what the pending points will give."""
 
-    surrogate: Surrogate
-    pending: Tensor  # (p, e) embedded
-    projected: Tensor  # (p, n) of the pending points, see Surrogate.project
-    inverse_root: Tensor  # (p, p) L_P^-1
-    samples: Tensor  # (S, p) standard normal
+    function: Conditioned
     best: Tensor  # (S,)
 
     @classmethod
     def of(cls, surrogate: Surrogate, best: float, pending: Tensor, seed: int) -> PendingLogEI:
         """``pending``: (p, d) canonical points, p >= 1."""
-        embedded, projected = surrogate.project(pending)
-        mean, _ = surrogate.moments(projected)
-        covariance = surrogate.covariance(embedded, embedded) - projected @ projected.mT
-        # two pending points may be one point: a little noise keeps the root finite
-        identity = torch.eye(len(pending), dtype=torch.float64)
-        root = torch.linalg.cholesky(covariance + PENDING_NOISE * identity)
-        samples = draw_sobol_normal_samples(len(pending), SAMPLES, dtype=torch.float64, seed=seed)
-        values = mean + samples @ root.mT  # (S, p)
-        inverse_root = torch.linalg.solve_triangular(root, identity, upper=False)
-        return cls(surrogate, embedded, projected, inverse_root, samples, values.amin(-1).clamp_max(best))
+        joint = Joint.of(surrogate, pending)
+        values = joint.samples(draw_sobol_normal_samples(len(pending), SAMPLES, dtype=torch.float64, seed=seed))
+        return cls(joint.given(values), values.amin(-1).clamp_max(best))
 
     def __call__(self, x: Tensor) -> Tensor:
         """(m, d) -> (m,)."""
-        embedded, projected = self.surrogate.project(x)
-        mean, variance = self.surrogate.moments(projected)
-        cross = self.surrogate.covariance(embedded, self.pending) - projected @ self.projected.mT  # (m, p)
-        shift = cross @ self.inverse_root.mT
-        means = mean.unsqueeze(-1) + shift @ self.samples.mT  # (m, S)
-        variance = (variance - shift.square().sum(-1)).unsqueeze(-1)
-        return torch.logsumexp(log_ei(means, variance, self.best), -1) - math.log(len(self.samples))
+        return torch.logsumexp(log_ei(*self.function.posterior(x), self.best), -1) - math.log(len(self.best))
 
 
 def acquisition(surrogate: Surrogate, best: float, pending: Tensor, seed: int) -> Acquisition:

@@ -18,6 +18,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.records import (
+    AGAINST_ATTRIBUTE,
     OUTCOME_ATTRIBUTE,
     SECONDS_ATTRIBUTE,
     STANDARD_ERROR_ATTRIBUTE,
@@ -66,8 +67,16 @@ def _observations(trials: Collection[FrozenTrial], sign: float) -> Iterator[Obse
                 value=None if value is None else sign * value.mean,
                 sem=None if value is None else value.sem,
                 excess=tuple(trial.constraints.values()) if trial.state is TrialState.COMPLETE else (),
+                against=_against(trial) if trial.state is TrialState.COMPLETE else (),
                 seconds=_seconds(trial),
             )
+
+
+def _against(trial: FrozenTrial) -> tuple[float, ...]:
+    """None where anything else stands there: a study of somebody else's may use the name."""
+    found = trial.user_attrs.get(AGAINST_ATTRIBUTE)
+    is_told = isinstance(found, list) and all(type(each) in (int, float) and math.isfinite(each) for each in found)
+    return tuple(map(float, found)) if is_told and found else ()
 
 
 def _seconds(trial: FrozenTrial) -> float | None:

@@ -1,4 +1,6 @@
-"""What a study's trials have taught: a surrogate of the outcome, of failures, of each constraint, and of the cost."""
+"""What a study's trials have taught: surrogates of the outcome, of what it is traded against, of
+failures and of each constraint, and the cost.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from hpo.sampler.constraints import Constraints, indifferent
 from hpo.sampler.cost import Cost, ThriftyAcquisition
 from hpo.sampler.domain import Domain, Points
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
+from hpo.sampler.hypervolume import LogEHVI, Tradeoff, reference_point
 from hpo.sampler.outcomes import Standardized, is_measured, standardize
 from hpo.sampler.sources import Data, Sources, Transfer, Used
 from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
@@ -28,14 +31,15 @@ NARROW_NOISE_RATE, BROAD_NOISE_RATE = 30.0, 3.0
 
 @dataclass(frozen=True)
 class Fitted:
-    """Hyperparameters of the surrogate, alone and with sources; of where trials fail, None where none has; and of each
-    constraint.
+    """Hyperparameters of the surrogate, alone and with sources; of where trials fail, None where none has; of each
+    constraint; and of each measurement that the outcome is traded against.
     """
 
     outcome: Hyperparameters
     failure: Hyperparameters | None
     with_sources: Mapping[Used, Hyperparameters] = field(default_factory=dict)
     constraints: tuple[Hyperparameters, ...] = ()
+    against: tuple[Hyperparameters, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Knowledge:
     transfer: Transfer
     feasibility: Feasibility | None
     constraints: Constraints
+    tradeoff: Tradeoff
     cost: tuple[Cost, float] | None
 
     @property
@@ -65,7 +70,8 @@ class Knowledge:
     def fitted(self) -> Fitted:
         """See Suggestions."""
         failure = None if self.feasibility is None else self.feasibility.surrogate.hyperparameters
-        return Fitted(self.alone, failure, self.transfer.fitted, self.constraints.hyperparameters)
+        each, against = self.constraints.hyperparameters, self.tradeoff.hyperparameters
+        return Fitted(self.alone, failure, self.transfer.fitted, each, against)
 
     def goal(self, pending: Points, seed: int) -> Acquisition:
         """What the next point is to maximize, while trials at ``pending`` (p, d) run."""
@@ -73,11 +79,20 @@ class Knowledge:
         return goal if self.cost is None else ThriftyAcquisition(goal, *self.cost)
 
     def _improvement(self, pending: Tensor, seed: int) -> Acquisition:
-        """On the likely best trial that satisfies the constraints; where there is none, on the trials that run."""
+        """On the trials that satisfy the constraints: on their front, where the outcome is traded against something, or
+        on the likely best; where there are none, on the trials that run.
+        """
+        if self.tradeoff.surrogates and (self.eligible & self.tradeoff.measured).any():
+            return self._front_improvement(pending, seed)
         if (self.constraints.violation == 0.0).any():
             return acquisition(self.surrogate, self._best_mean(), pending, seed)
         # the worst outcome is no hurdle, but who runs is not to be repeated
         return acquisition(self.surrogate, self.outcomes.z.max(), pending, seed) if len(pending) else indifferent
+
+    def _front_improvement(self, pending: Tensor, seed: int) -> Acquisition:
+        surrogates, measured = [self.surrogate, *self.tradeoff.surrogates], self.tradeoff.measured
+        tried, ended = (torch.from_numpy(self.x[rows]) for rows in (measured, measured & self.eligible))
+        return LogEHVI.of(surrogates, reference_point(surrogates, tried), ended, pending, seed)
 
     def _best_mean(self) -> float:
         """Least posterior mean of the trials that satisfy the constraints, of the finished ones if there are any.
@@ -108,8 +123,14 @@ class Knowledge:
         pairs = zip(self.data, self.constraints.violation, strict=True)
         return np.array([observation.outcome is Outcome.OK and beyond == 0.0 for observation, beyond in pairs], bool)
 
-    def prospect(self, x: Points) -> Prospect:
-        """At one point (1, d), over the likely best of the eligible ones."""
+    def prospect(self, x: Points) -> Prospect | None:
+        """At one point (1, d), over the likely best of the eligible ones.
+
+        None where there are none, and where the outcome is traded against something: a volume is no gain that the noise
+        of the outcome could be compared with.
+        """
+        if self.tradeoff.surrogates or not self.eligible.any():
+            return None
         goal = self._feasible(LogEI(self.surrogate, self._best_mean()))
         with torch.no_grad():
             gain = goal(torch.from_numpy(x)).exp().item()
@@ -161,5 +182,6 @@ def learn(
     any_failed = failed.any() or any(source.failed.any() for source in helping.each)
     feasibility = Feasibility.learn(helping, tried, failed, start.failure if start else None) if any_failed else None
     constraints = Constraints.learn(domain, x, measured, start.constraints if start else ())
+    tradeoff = Tradeoff.learn(domain, x, measured, start.against if start else ())
     cost = (Cost.learn(domain, tried, [each.seconds for each in data]), thrift) if thrift else None
-    return Knowledge(domain, measured, x, outcomes, hyperparameters, transfer, feasibility, constraints, cost)
+    return Knowledge(domain, measured, x, outcomes, hyperparameters, transfer, feasibility, constraints, tradeoff, cost)

@@ -2,10 +2,11 @@
 
 Start-up: points of one scrambled Sobol sequence, which all workers of a study share (``design_seed``), numbered
 by trial, so that together they fill the space. Then: fit the surrogate to what is known and, once trials have failed,
-another to where they fail, and one to the excess over each constraint; maximize the expected improvement given what
-runs times the probabilities that the trial gives a value and that it satisfies the constraints; take the best point
-that was not tried yet. Several suggestions at once, from one fit: each is pending for the next, which maximizes their
-joint expected improvement greedily.
+another to where they fail, and one to the excess over each constraint and to each measurement that the outcome is
+traded against; maximize the expected improvement on the best, or on the front where there are such measurements, given
+what runs times the probabilities that the trial gives a value and that it satisfies the constraints; take the best
+point that was not tried yet. Several suggestions at once, from one fit: each is pending for the next, which maximizes
+their joint expected improvement greedily.
 """
 
 from __future__ import annotations
@@ -36,8 +37,7 @@ class Suggestions:
 
     ``fitted``: where the next fits start; None during the start-up.
     ``knowledge``: what they come from; None during the start-up.
-    ``prospect``: of the first of ``params``; None during the start-up, and where no trial has finished that satisfies
-    the constraints.
+    ``prospect``: of the first of ``params``, see Knowledge.prospect; None during the start-up.
     """
 
     params: tuple[Params, ...]
@@ -99,7 +99,7 @@ def suggest(
         return Suggestions(filling, knowledge=knowledge)
     improving = _improving(domain, knowledge, np.array(running).reshape(len(running), len(space)), seen, rng)
     params = tuple(islice(improving, leave, leave + n))
-    prospect = knowledge.prospect(domain.encode(params[:1])) if params and knowledge.eligible.any() else None
+    prospect = knowledge.prospect(domain.encode(params[:1])) if params else None
     return Suggestions(params, knowledge.fitted, knowledge, prospect)
 
 

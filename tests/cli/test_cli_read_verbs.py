@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import update
 
 from hpo.cli import devices, output
 from hpo.cli.output import Column, as_data, plain_table, show
 from hpo.executors.devices import Device
 from hpo.results import store
 from hpo.results.engine import Database
+from hpo.results.schema import hpo_study
 from hpo.study import Study
 from tests.cli.conftest import Run, as_json
 
@@ -201,6 +203,57 @@ def test_where_every_trial_violates_constraints_the_best_says_so(run: Run, study
         _violating(database, number)
     assert "trial 0, violates seconds at most 20: 34:" in run("status", study.name).stdout
     assert run("best", study.name).stderr.strip() == ""
+
+
+def _took(database: Database, number: int, seconds: float) -> None:
+    with database.transaction() as connection:
+        trial = f"(SELECT trial_id FROM trials WHERE number = {number})"
+        connection.exec_driver_sql(f"UPDATE hpo_trial SET seconds = {seconds} WHERE trial_id IN {trial}")
+
+
+def test_the_front_from_the_cheapest_to_the_best(run: Run, study: Study, database: Database) -> None:
+    """Trial 1 is the better one, by 0.79 to 0.80."""
+    _took(database, 1, 50.25)
+    result = run("best", study.name, "--pareto", "--against", "seconds", "--against", "peak_memory_bytes")
+    heading, *rows = [line.split() for line in result.stdout.splitlines()]
+    assert heading == ["trial", "objective", "seconds", "peak_memory_bytes", "inner_lr"]
+    assert [row[:6] for row in rows] == [
+        ["0", "0.800", "±", "0.012", "34", "3,221,225,472"],
+        ["1", "0.790", "±", "0.012", "50.25", "3,221,225,472"],
+    ]
+    assert result.stderr == ""
+    found = as_json(run("best", study.name, "--pareto", "--against", "seconds", "--json"))
+    assert [(row["number"], row["value"], row["seconds"]) for row in found] == [(0, 0.8, 34.0), (1, 0.79, 50.25)]
+    assert list(found[0]["parameters"]) == ["learner.inner_lr"]
+
+
+@pytest.mark.parametrize(("seconds", "front"), [(34.0, [1]), (20.0, [1])])
+def test_who_is_beaten_in_everything_is_on_no_front(
+    seconds: float, front: list[int], run: Run, study: Study, database: Database
+) -> None:
+    _took(database, 1, seconds)
+    found = as_json(run("best", study.name, "--pareto", "--against", "seconds", "--json"))
+    assert [row["number"] for row in found] == front
+
+
+def test_who_violates_a_constraint_is_on_no_front(run: Run, study: Study, database: Database) -> None:
+    _violating(database, 1)
+    found = as_json(run("best", study.name, "--pareto", "--against", "seconds", "--json"))
+    assert [row["number"] for row in found] == [0]
+    _violating(database, 0)
+    result = run("best", study.name, "--pareto", "--against", "seconds")
+    assert (result.stdout, "that violates no constraint" in result.stderr) == ("", True)
+
+
+def test_a_front_is_of_what_the_study_trades(run: Run, study: Study, database: Database) -> None:
+    result = run("best", study.name, "--pareto", code=2)
+    assert "traded against nothing: name a measurement, such as --against seconds" in result.stderr
+    assert "--against goes with --pareto" in run("best", study.name, "--against", "seconds", code=2).stderr
+    config = {**study.config.meaning(), "objective": {"metric": "query_loss", "against": ["meta_parameters"]}}
+    with database.transaction() as connection:
+        connection.execute(update(hpo_study).values(config=config))
+    assert "meta_parameters" in run("best", study.name, "--pareto").stdout
+    assert "minimizes query_loss against meta_parameters;" in run("status", study.name).stdout
 
 
 @pytest.mark.parametrize("form", ["json", "yaml", "csv"])

@@ -340,6 +340,23 @@ SINGLE = {
         BASE + "constraints: {peak_memory_bytes: 2 GB}",
         "4: constraints.peak_memory_bytes: found '2 GB', expected a number",
     ),
+    "objective against itself": (
+        BASE + "objective: {against: [seconds, query_loss]}",
+        "4: objective.against.1: found 'query_loss', expected 'seconds', 'peak_memory_bytes' or 'meta_parameters'",
+    ),
+    "objective twice against the same": (
+        BASE + "objective: {against: [seconds, seconds]}",
+        "4: objective.against: found [seconds, seconds], expected each at most once",
+    ),
+    "objective against what is no list": (
+        BASE + "objective: {against: seconds}",
+        "4: objective.against: found 'seconds', expected a list",
+    ),
+    "settled front": (
+        BASE + "objective: {against: [seconds]}\nstop: {when_settled: true}",
+        "5: stop.when_settled: found true, expected false with objective.against: what is left to gain is not said of"
+        " fronts",
+    ),
     "direction against the metric": (
         BASE + "objective: {metric: query_accuracy, direction: minimize}",
         "4: objective: query_accuracy is to be maximized, but direction is 'minimize'",

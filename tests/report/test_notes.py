@@ -123,6 +123,12 @@ def test_the_note_of_a_study_lists_its_constraints(row: StudyRow) -> None:
     assert "constraints" not in notes.study_note(row, {})
 
 
+def test_the_note_of_a_study_says_what_its_objective_is_traded_against(row: StudyRow) -> None:
+    traded = replace(row, config={**row.config, "objective": {"against": ["seconds", "meta_parameters"]}})
+    assert "| traded against | `seconds`, `meta_parameters` |" in notes.study_note(traded, {})
+    assert "traded" not in notes.study_note(row, {})
+
+
 def test_a_retried_trial_says_so(best: TrialDetail) -> None:
     retried = replace(best, trial=replace(best.trial, attempts=2))
     assert "| attempts | 2: " in notes.trial_note(retried, "query_loss")

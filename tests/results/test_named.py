@@ -138,3 +138,16 @@ def test_percent_signs(busy: Lab) -> None:
 
 def test_a_statement_knows_its_parameters() -> None:
     assert Statement("SELECT :a, ':b', \":c\", x::text, $$:d$$, /* :e */ :f").parameters == ["a", "f"]
+
+
+def test_the_front_of_value_and_seconds(lab: Lab) -> None:
+    """Trials 1 and 3 beat 0 and 2; 4 violates a constraint, 5 repeats another trial, 6 failed."""
+    for mean, seconds in ((0.3, 9.0), (0.3, 8.0), (0.2, 12.0), (0.1, 12.0), (0.05, 1.0), (0.04, 1.0)):
+        store.finish(lab.database, *lab.started(), ok(mean).model_copy(update={"seconds": seconds}))
+    store.finish(lab.database, *lab.started(), TrialOutcome(outcome=Outcome.TIMEOUT, reason="slow", seconds=0.1))
+    with lab.database.transaction() as connection:
+        trial = "(SELECT trial_id FROM trials WHERE number = {})"
+        for change, number in (("violated = 'much'", 4), ("confirms = 1", 5)):
+            sql = f"UPDATE hpo_trial SET {change} WHERE trial_id IN {trial.format(number)}"
+            connection.exec_driver_sql(sql)
+    assert [(row["number"], row["seconds"]) for row in _dicts(lab.database, "pareto")] == [(1, 8.0), (3, 12.0)]

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 
 from hpo.config.execution import SamplerConfig
 from hpo.config.search import FloatDimension, IntDimension
-from hpo.records import SECONDS_ATTRIBUTE, Outcome
+from hpo.records import AGAINST_ATTRIBUTE, SECONDS_ATTRIBUTE, Outcome
 from hpo.sampler import distributions, make_sampler, optuna_sampler
 from hpo.sampler.domain import Domain
 from hpo.sampler.history import history
@@ -408,3 +408,28 @@ def test_constraints_of_a_study_reach_the_search(plain: Space) -> None:
     assert found == [(0.5 - trial.params["a"],) for trial in study.trials]
     assert 0.5 <= study.best_trial.params["a"] < 0.55
     assert sum(abs(trial.params["a"] - 0.5) < 0.1 for trial in study.trials[8:]) >= 9
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        ([1, 2.5], (1.0, 2.5)),
+        ([], ()),
+        (["fast"], ()),
+        ([True], ()),
+        ([math.nan], ()),
+        ({"seconds": 1.0}, ()),
+        ("seconds", ()),
+        (None, ()),
+    ],
+)
+def test_only_logarithms_are_taken_for_what_a_value_is_traded_against(
+    told: object, known: tuple[float, ...], plain: Space
+) -> None:
+    """A study of somebody else's may have an attribute of this name."""
+    study = _study(plain, startup_trials=8)
+    trial, _ = _ask(study, plain)
+    trial.set_user_attr(AGAINST_ATTRIBUTE, told)
+    study.tell(trial, 1.0)
+    (observation,) = history(study, Domain.of(plain)).observations
+    assert observation.against == known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from optuna.trial import TrialState
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from hpo.constraints import Compliance
 from hpo.errors import LeaseLost
 from hpo.records import (
+    AGAINST_ATTRIBUTE,
     OUTCOME_ATTRIBUTE,
     SECONDS_ATTRIBUTE,
     STANDARD_ERROR_ATTRIBUTE,
@@ -45,10 +46,16 @@ def report(database: Database, trial_id: int, token: int, report: Report) -> Non
 
 
 def finish(
-    database: Database, trial_id: int, token: int, outcome: TrialOutcome, compliance: Compliance | None = None
+    database: Database,
+    trial_id: int,
+    token: int,
+    outcome: TrialOutcome,
+    compliance: Compliance | None = None,
+    against: Sequence[float] = (),
 ) -> None:
     """Records how the trial ended and gives the lease back, all or nothing; may be repeated with the same token.
 
+    ``against``: logarithms of what its objective is traded against, for a sampler.
     ok ends COMPLETE with its value, pruned PRUNED with its last one, everything else FAIL. Raises LeaseLost.
     """
     try:
@@ -56,6 +63,8 @@ def finish(
             storage = database.optuna_storage.within(connection)
             if compliance is not None:
                 _record_compliance(connection, storage, trial_id, compliance)
+            if against:
+                storage.set_trial_user_attr(trial_id, AGAINST_ATTRIBUTE, list(against))
             _record(connection, storage, trial_id, token, outcome)
     except LeaseLost:
         if not _recorded_under(database, trial_id, token):

@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("wordfreq", reason="the quickstart needs the text extra")
     home = tmp_path_factory.mktemp("readme")
     (home / "study_configs").mkdir()
-    quickstart, _, my_study = blocks("yaml")
+    quickstart, *_, my_study = blocks("yaml")
     (home / "study_configs/quickstart.yaml").write_text(shortened(quickstart))
     (home / "my_study.yaml").write_text(shortened(my_study))
     (home / "my_tasks.py").write_text(blocks("python")[0])
@@ -99,12 +99,20 @@ def test_the_study_config_is_the_one_in_the_repository() -> None:
 
 
 def test_the_constraints_can_be_those_of_the_quickstart(tmp_path: Path) -> None:
-    quickstart, constraints, _ = blocks("yaml")
+    quickstart, constraints, _, _ = blocks("yaml")
     (tmp_path / "study.yaml").write_text(quickstart + constraints)
     found = load_study_config(tmp_path / "study.yaml").constraints.each
     assert ", ".join(f"{each.metric}: {each.bound:g}" for each in found) == (
         "seconds: 60, peak_memory_bytes: 2e+09, meta_parameters: 50000, query_accuracy: 0.5"
     )
+
+
+def test_the_objectives_can_be_those_of_the_quickstart(tmp_path: Path) -> None:
+    quickstart, _, objectives, _ = blocks("yaml")
+    replaced = [line.split(":")[0] for line in objectives.splitlines()]
+    kept = [line for line in quickstart.splitlines() if line.split(":")[0] not in replaced]
+    (tmp_path / "study.yaml").write_text("\n".join([*kept, objectives]))
+    assert load_study_config(tmp_path / "study.yaml").objective.against == ("seconds", "meta_parameters")
 
 
 def test_a_task_family_of_ones_own(folder: Path) -> None:

@@ -239,7 +239,12 @@ def test_other_constraints_are_refused(database: Database) -> None:
 def test_what_the_objective_is_traded_against_is_told_to_the_sampler(database: Database) -> None:
     against = ["meta_parameters", "seconds"]
     running = create_or_resume(
-        config(objective={"against": against}, sampler={"kind": "gp_ei", "startup_trials": 2}, stop={"trials": 5}),
+        config(
+            objective={"against": against},
+            sampler={"kind": "gp_ei", "startup_trials": 2},
+            pruner={"kind": "none"},
+            stop={"trials": 5},
+        ),
         database,
     )
     for seconds in (40.0, 10.0, 30.0):

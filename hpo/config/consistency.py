@@ -39,6 +39,12 @@ def study_problems(values: Mapping[str, Any], search: Mapping[str, Dimension]) -
     if values["stop.when_settled"] and values["objective.against"]:
         message = "found true, expected false with objective.against: what is left to gain is not said of fronts"
         problems.append(Problem(("stop", "when_settled"), message))
+    if values["pruner.kind"] != "none" and values["objective.against"]:
+        message = (
+            f"found {values['pruner.kind']}, expected none with objective.against: it compares the objective alone,"
+            " and would end what is worse but cheap"
+        )
+        problems.append(Problem(("pruner", "kind"), message))
     first, last = values["pruner.min_iterations"], worst["training.meta_iterations"]
     if values["pruner.kind"] == "none" or first is None or first <= last:
         return problems

@@ -14,7 +14,7 @@ the sum over the boxes of
     prod_k E[min(max(high_k - f_k, 0), high_k - low_k)] = prod_k (EI_k(high_k) - EI_k(low_k))
 
 BoTorch's qLogNoisyExpectedHypervolumeImprovement samples f(x) as well. It gives the same (tested) for 8 times the
-seconds, knows no difference below exp(-43), and compiles C++ when it is made first.
+seconds or more, knows no difference below exp(-43), and compiles C++ when it is made first.
 """
 
 from __future__ import annotations

@@ -352,9 +352,14 @@ SINGLE = {
         BASE + "objective: {against: seconds}",
         "4: objective.against: found 'seconds', expected a list",
     ),
+    "pruned front": (
+        BASE + "objective: {against: [seconds]}\npruner: {kind: asha}",
+        "5: pruner.kind: found asha, expected none with objective.against: it compares the objective alone, and would"
+        " end what is worse but cheap",
+    ),
     "settled front": (
-        BASE + "objective: {against: [seconds]}\nstop: {when_settled: true}",
-        "5: stop.when_settled: found true, expected false with objective.against: what is left to gain is not said of"
+        BASE + "objective: {against: [seconds]}\npruner: {kind: none}\nstop: {when_settled: true}",
+        "6: stop.when_settled: found true, expected false with objective.against: what is left to gain is not said of"
         " fronts",
     ),
     "direction against the metric": (

@@ -32,7 +32,11 @@ def front(points: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
     ``points``: trial number -> what is to be minimized. One dominates another where it is nowhere worse and somewhere
     better; equals stay together.
     """
-    return tuple(number for number, point in points.items() if not any(_dominates(o, point) for o in points.values()))
+    found: dict[int, Sequence[float]] = {}
+    for number in sorted(points, key=lambda number: tuple(points[number])):  # who dominates comes earlier
+        if not any(_dominates(other, points[number]) for other in found.values()):
+            found[number] = points[number]
+    return tuple(number for number in points if number in found)
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -19,8 +19,8 @@ def front_records(study: StudyRow, trials: Sequence[TrialRow], against: Sequence
 
     Of trials that were trained to their end, violate no constraint and repeat no other one; by what they measured.
     """
-    points = dict(_points(study, trials, against))
-    rows = [_record(trial, against) for trial in trials if trial.number in front(points)]
+    best = set(front(dict(_points(study, trials, against))))
+    rows = [_record(trial, against) for trial in trials if trial.number in best]
     return sorted(rows, key=lambda row: (row[against[0]], row["number"]))
 
 

@@ -22,11 +22,7 @@ from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
 from hpo.sampler.hypervolume import LogEHVI, Tradeoff, reference_point
 from hpo.sampler.outcomes import Standardized, is_measured, standardize
 from hpo.sampler.sources import Data, Sources, Transfer, Used
-from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
-
-# Priors of the noise where a posterior is stated: the mean is that with the narrow one, which does not flatten what is
-# best, the interval that with the broad one, which does not take noise for signal.
-NARROW_NOISE_RATE, BROAD_NOISE_RATE = 30.0, 3.0
+from hpo.sampler.surrogate import BROAD_NOISE_RATE, NARROW_NOISE_RATE, Hyperparameters, Surrogate, fit
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from hpo.config.search import CategoricalDimension
 from hpo.records import Observation
 from hpo.sampler.domain import Domain, Points
 from hpo.sampler.outcomes import Values, is_informative, is_measured, standardize
-from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import NARROW_NOISE_RATE, NOISE_RATE, Hyperparameters, Surrogate, fit
 from hpo.space import SearchDimension, Space
 
 MOST_TRIALS = 200  # of all sources together: with 100 of one's own a fit takes as long as after 300 trials
@@ -50,9 +50,11 @@ class Data:
     z: Values
     noise: Values
 
-    def surrogate(self, domain: Domain, start: Hyperparameters | None = None) -> Surrogate:
-        """Fitted to it; ``start``: see surrogate.fit."""
-        hyperparameters = fit(domain, self.x, self.z, start, self.noise)
+    def surrogate(
+        self, domain: Domain, start: Hyperparameters | None = None, noise_rate: float = NOISE_RATE
+    ) -> Surrogate:
+        """Fitted to it; ``start`` and ``noise_rate``: see surrogate.fit."""
+        hyperparameters = fit(domain, self.x, self.z, start, self.noise, noise_rate)
         return Surrogate.condition(domain, self.x, self.z, hyperparameters, self.noise)
 
 
@@ -64,6 +66,7 @@ class Source:
     tried: Points  # (m, d)
     failed: NDArray[np.bool_]  # (m,)
     measured: Data
+    stated: Data  # the same, with what their standard errors leave uncertain
 
     @classmethod
     def of(cls, domain: Domain, observations: Sequence[Observation]) -> Source:
@@ -72,12 +75,13 @@ class Source:
         failed = np.array([not is_measured(observation) for observation in observations], bool)
         tried = domain.encode([observation.params for observation in observations])
         outcomes = standardize(measured)
-        return cls(domain, tried, failed, Data(tried[~failed], outcomes.z, outcomes.noise))
+        datas = (Data(tried[~failed], outcomes.z, noise) for noise in (outcomes.noise, outcomes.stated_noise))
+        return cls(domain, tried, failed, *datas)
 
     @cached_property
     def best(self) -> Points:
-        """(d,) its likely best point, by a surrogate of its own."""
-        surrogate = self.measured.surrogate(self.domain)
+        """(d,) its likely best point, as its study states it."""
+        surrogate = self.stated.surrogate(self.domain, noise_rate=NARROW_NOISE_RATE)
         with torch.no_grad():
             mean, _ = surrogate.posterior(torch.from_numpy(self.measured.x))
         return np.asarray(self.measured.x[int(mean.argmin())])

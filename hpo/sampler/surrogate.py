@@ -33,6 +33,9 @@ from hpo.sampler.kernel import Embedding, MixedMatern52, matern52, squared_dista
 
 MINIMUM_NOISE = 1e-6
 NOISE_RATE = 10.0
+# Where a posterior is stated: the mean is that with the narrow prior, which does not flatten what is best, the interval
+# that with the broad one, which does not take noise for signal.
+NARROW_NOISE_RATE, BROAD_NOISE_RATE = 30.0, 3.0
 GRADIENT_TOLERANCE = 1e-2  # of the log posterior; a tighter one moves no suggestion
 # Far beyond what the priors allow: they only keep a line search from overflowing.
 LOG_W_BOUNDS = (-12.0, 12.0)

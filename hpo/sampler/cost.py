@@ -11,8 +11,8 @@
     alone ranks the seconds with a correlation of 0.90 in logarithms; corrected by 30 of them, of 0.93.
 
 The acquisition is log EI - t log c. The thrift t falls to 0 as the budget ends (Lee et al. 2020, arXiv:2003.10870,
-cost-cooling): at first one learns from what is cheap, at the end only the improvement counts. It begins above the 1 of
-Lee et al. (optuna_sampler.MOST_THRIFT), as the mean over the study is then about that of an improvement a second.
+cost-cooling): at first one learns from what is cheap, at the end only the improvement counts. It begins above 1, where
+the improvement a second is maximized: see MOST_THRIFT in optuna_sampler.
 """
 
 from __future__ import annotations

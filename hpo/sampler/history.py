@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, TypeGuard
 
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -73,16 +73,24 @@ def _observations(trials: Collection[FrozenTrial], sign: float) -> Iterator[Obse
 
 
 def _against(trial: FrozenTrial) -> tuple[float, ...]:
-    """None where anything else stands there: a study of somebody else's may use the name."""
     found = trial.user_attrs.get(AGAINST_ATTRIBUTE)
-    is_told = isinstance(found, list) and all(type(each) in (int, float) and math.isfinite(each) for each in found)
-    return tuple(map(float, found)) if is_told and found else ()
+    return tuple(map(float, found)) if isinstance(found, list) and all(map(_is_finite, found)) else ()
 
 
 def _seconds(trial: FrozenTrial) -> float | None:
     """Of the whole training; of one meta-iteration where all have equally many: only ratios count."""
-    each: float | None = trial.user_attrs.get(SECONDS_ATTRIBUTE)
-    return None if each is None else each * trial.params.get("training.meta_iterations", 1)
+    each = trial.user_attrs.get(SECONDS_ATTRIBUTE)
+    return each * trial.params.get("training.meta_iterations", 1) if _is_finite(each) and each > 0.0 else None
+
+
+def _standard_error(trial: FrozenTrial) -> float:
+    sem = trial.user_attrs.get(STANDARD_ERROR_ATTRIBUTE)
+    return float(sem) if _is_finite(sem) and sem >= 0.0 else 0.0
+
+
+def _is_finite(found: Any) -> TypeGuard[float]:
+    """A study of somebody else's may use the name of an attribute for anything else."""
+    return type(found) in (int, float) and math.isfinite(found)
 
 
 def _outcome(trial: FrozenTrial) -> Outcome:
@@ -117,7 +125,7 @@ def _change_after(step: int, trials: Collection[FrozenTrial]) -> Estimate:
 def _value(trial: FrozenTrial, changes: Mapping[int, Estimate]) -> Estimate | None:
     """The final value, or what is expected of a pruned trial, on the study's scale; ``sem``: how uncertain that is."""
     if trial.state is TrialState.COMPLETE and trial.value is not None:
-        return Estimate(mean=trial.value, sem=trial.user_attrs.get(STANDARD_ERROR_ATTRIBUTE, 0.0))
+        return Estimate(mean=trial.value, sem=_standard_error(trial))
     if trial.last_step is None:
         return None
     last = trial.intermediate_values[trial.last_step]

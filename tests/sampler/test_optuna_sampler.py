@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 
 from hpo.config.execution import SamplerConfig
 from hpo.config.search import FloatDimension, IntDimension
-from hpo.records import AGAINST_ATTRIBUTE, SECONDS_ATTRIBUTE, Outcome
+from hpo.records import AGAINST_ATTRIBUTE, SECONDS_ATTRIBUTE, STANDARD_ERROR_ATTRIBUTE, Outcome
 from hpo.sampler import distributions, make_sampler, optuna_sampler
 from hpo.sampler.domain import Domain
 from hpo.sampler.history import history
@@ -433,3 +433,16 @@ def test_only_logarithms_are_taken_for_what_a_value_is_traded_against(
     study.tell(trial, 1.0)
     (observation,) = history(study, Domain.of(plain)).observations
     assert observation.against == known
+
+
+@pytest.mark.parametrize("told", [-1.0, math.nan, math.inf, True, "0.1", [0.1], None])
+def test_only_numbers_are_taken_for_standard_errors_and_seconds(told: object, plain: Space) -> None:
+    study = _study(plain, startup_trials=8)
+    for of in (told, 0.5):
+        trial, _ = _ask(study, plain)
+        trial.set_user_attr(STANDARD_ERROR_ATTRIBUTE, of)
+        trial.set_user_attr(SECONDS_ATTRIBUTE, of)
+        study.tell(trial, 1.0)
+    foreign, own = history(study, Domain.of(plain)).observations
+    assert (foreign.sem, foreign.seconds) == (0.0, None)
+    assert (own.sem, own.seconds) == (0.5, 0.5)

@@ -24,7 +24,7 @@ from tests.bench import peers
 from tests.bench.samplers import budget, report
 from tests.bench.samplers.budget import BUDGETS
 from tests.bench.samplers.contenders import ABLATIONS, ADDITIONS, CONTENDERS, available
-from tests.bench.samplers.kept import Kept, Studied
+from tests.bench.samplers.kept import Kept, Setting
 from tests.bench.samplers.play import Play, play
 from tests.bench.samplers.problems import NAMES, problem
 from tests.bench.samplers.shapes import SHAPES
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> tuple[list[Play], list[str]]:
     return _plays(wanted, Kept(options.keep), options.processes), missing
 
 
-def _plays(wanted: Sequence[Studied], kept: Kept, processes: int) -> list[Play]:
+def _plays(wanted: Sequence[Setting], kept: Kept, processes: int) -> list[Play]:
     """Those that were kept, and the others, each kept as soon as it has ended."""
     plays = {each: found for each in wanted if (found := kept.get(each))}
     with ProcessPoolExecutor(processes) as pool:

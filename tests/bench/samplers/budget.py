@@ -7,6 +7,7 @@ language_id/seconds      in seconds of the mean training
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import optuna
@@ -46,7 +47,7 @@ def play(name: str, on: str, seed: int, evaluations: int) -> Play:
         )
     spent = list(itertools.accumulate(used(run) / one(table.problem) for run in found.runs))
     regret = tuple(found.regret_of(_within(spent, number)) for number in range(1, evaluations + 1))
-    return Play(name, on, seed, regret, (0.0,))
+    return Play(name, on, seed, regret, (math.nan,))
 
 
 def _within(spent: Sequence[float], budget: float) -> int:

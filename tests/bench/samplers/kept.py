@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.bench.samplers.play import Play
 
-Studied = tuple[str, str, int, int]  # contender, problem, seed, evaluations
+Setting = tuple[str, str, int, int]  # contender, problem, seed, evaluations
 
 
 class Kept:
@@ -20,20 +20,20 @@ class Kept:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._plays = {studied(play): play for play in _read(path)} if path is not None and path.exists() else {}
+        self._plays = {setting(play): play for play in _read(path)} if path is not None and path.exists() else {}
 
-    def get(self, wanted: Studied) -> Play | None:
+    def get(self, wanted: Setting) -> Play | None:
         """The play, if it was kept."""
         return self._plays.get(wanted)
 
     def add(self, play: Play) -> None:
         """Appended at once, in a line of its own even where the last one was cut short."""
-        if self._path is not None and studied(play) not in self._plays:
+        if self._path is not None and setting(play) not in self._plays:
             with self._path.open("a") as file:
                 file.write("\n" + json.dumps(dataclasses.asdict(play)))
 
 
-def studied(play: Play) -> Studied:
+def setting(play: Play) -> Setting:
     """What a play is kept by."""
     return play.contender, play.problem, play.seed, len(play.regret)
 

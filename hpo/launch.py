@@ -14,7 +14,7 @@ from hpo.results import queries, store
 from hpo.results.engine import Database
 from hpo.sampler import distributions
 from hpo.space import Space
-from hpo.study import ASK_LOCK_S, Study
+from hpo.study import Study
 
 
 def create_or_resume(config: StudyConfig, database: Database, warm_start: Sequence[str] = ()) -> Study:
@@ -53,7 +53,7 @@ def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: D
             f"Launch with the config it has, or give the changed one another name{or_warm_start(new.name)}."
         )
     if changes:
-        with store.asking(database, study_id, f"launch-{uuid.uuid4().hex}", ASK_LOCK_S):  # no worker is to mix the two
+        with store.asking(database, study_id, f"launch-{uuid.uuid4().hex}"):  # no worker is to mix the two
             params = in_changed_space(database, study_id, old, new) if old.search != new.search else {}
             space = Space.from_search(new.search, new.fixed_values())
             store.update_study_config(database, study_id, new.meaning(), new.hash, params, distributions(space))

@@ -30,7 +30,6 @@ from hpo.space import Params, Space
 from hpo.stages import Stages
 from hpo.tradeoffs import logarithms
 
-ASK_LOCK_S = 120.0  # longer than any suggestion; a worker that dies while asking blocks the others for this long
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -118,7 +117,7 @@ class Study:
         """
         with (
             self.database.guard(),
-            store.asking(self.database, self.study_id, worker_id, ASK_LOCK_S, give_up) as acquired,
+            store.asking(self.database, self.study_id, worker_id, give_up=give_up) as acquired,
         ):
             if not acquired or queries.study(self.database, self.name).config_hash != self._config_hash:
                 return []
@@ -148,19 +147,34 @@ class Study:
             if (lease := self._continue(one, *place)) is not None:
                 yield lease
 
-    def _begun(self, most: int, *place: str) -> Iterator[Lease]:
+    def _begun(self, most: int, worker_id: str, host: str, device: str) -> Iterator[Lease]:
         """New trials while the budget lasts; the suggestions for several are made together."""
         self._stages.stop_if_settled()
         if most > 1 and (left := self._stages.trials_left()) > 1:
             self.prepare(min(most, left))
         while self._stages.trials_left() > 0:
-            if (lease := self._begin(self.optuna_study.ask(), *place)) is not None:
+            try:
+                trial = self._new_trial(worker_id)
+            except LeaseLost:  # this worker was stopped while it asked, and another one asks by now
+                return
+            if (lease := self._begin(trial, worker_id, host, device)) is not None:
                 yield lease
+
+    def _new_trial(self, worker_id: str) -> optuna.Trial:
+        """One that somebody has enqueued, else a new one: ``study.ask()``, but fenced with the ask lock."""
+        trial_id = self.optuna_study._pop_waiting_trial_id()
+        if trial_id is None:
+            trial_id = store.new_trial(self.database, self.study_id, worker_id)
+        self.optuna_study._thread_local.cached_all_trials = None  # samplers read through it: see Study.ask
+        return self._trial(trial_id)
+
+    def _trial(self, trial_id: int) -> optuna.Trial:
+        self.optuna_study.get_trials(deepcopy=False)  # Optuna's cache writes no trial that it has not read
+        return optuna.trial.Trial(self.optuna_study, trial_id)
 
     def _continue(self, abandoned: store.Abandoned, worker_id: str, host: str, device: str) -> Lease | None:
         if abandoned.config is None:  # its worker died between asking and beginning
-            self.optuna_study.get_trials(deepcopy=False)  # Optuna's cache writes no trial that it has not read
-            return self._begin(optuna.trial.Trial(self.optuna_study, abandoned.trial_id), worker_id, host, device)
+            return self._begin(self._trial(abandoned.trial_id), worker_id, host, device)
         lease_s = self.config.execution.lease_s
         taken = store.take_over(self.database, abandoned.trial_id, worker_id, lease_s, host=host, device=device)
         if taken is None:

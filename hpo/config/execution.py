@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from hpo.config.section import Section
 
 _DEVICE = re.compile(r"cpu|cuda:(0|[1-9][0-9]{0,3})")
-MOST_FUSED = 32  # that many suggestions take half a minute of the two for which the ask lock lasts
+MOST_FUSED = 32  # that many suggestions take half a minute, in which nobody else asks
 
 
 class SamplerConfig(Section):

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from hpo.records import Observation
 from hpo.sampler.domain import Domain, Points
+from hpo.sampler.fit import fit
 from hpo.sampler.outcomes import LARGEST
-from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import Hyperparameters, Surrogate
 
 FARTHEST = 5.0  # excesses count as at most so many typical ones: a diverged loss is not to explain all others away
 
@@ -37,7 +38,7 @@ class Constraint:
 
     @classmethod
     def learn(cls, domain: Domain, x: Points, excess: Values, start: Hyperparameters | None = None) -> Constraint:
-        """From n >= 1 points (n, d) and their excess (n,); ``start``: see surrogate.fit."""
+        """From n >= 1 points (n, d) and their excess (n,); ``start``: see fit.fit."""
         excess = _limited(excess)
         mean, scale = float(np.mean(excess)), float(np.std(excess))
         if scale <= 1e-12 * abs(mean):  # a spread that is only rounding is none
@@ -64,7 +65,7 @@ class Constraints:
     ) -> Constraints:
         """From n trials with a value and their points (n, d); those that were not measured say nothing.
 
-        ``start``: where each fit starts, see surrogate.fit.
+        ``start``: where each fit starts, see fit.fit.
         """
         count = max(len(observation.excess) for observation in observations)
         measured = np.array([len(observation.excess) == count for observation in observations], bool)

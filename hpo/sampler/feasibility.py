@@ -33,7 +33,7 @@ class Feasibility:
     def learn(
         cls, sources: Sources, x: Points, failed: NDArray[np.bool_], start: Hyperparameters | None = None
     ) -> Feasibility:
-        """From n points (n, d) and whether each failed (n,), and those of ``sources``; ``start``: see surrogate.fit."""
+        """From n points (n, d) and whether each failed (n,), and those of ``sources``; ``start``: see fit.fit."""
         others = [_labels(source.tried, source.failed) for source in sources.each]
         return cls(sources.surrogate(_labels(x, failed), others, start))
 

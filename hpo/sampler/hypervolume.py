@@ -34,8 +34,9 @@ from torch import Tensor
 from hpo.records import Observation
 from hpo.sampler.acquisition import log_ei
 from hpo.sampler.domain import Domain, Points
+from hpo.sampler.fit import fit
 from hpo.sampler.joint import Conditioned, Joint
-from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import Hyperparameters, Surrogate
 
 SAMPLES = 16
 FARTHEST = 1e6  # standardized: a box without an end has one that no function reaches
@@ -58,7 +59,7 @@ class Tradeoff:
     ) -> Tradeoff:
         """From n trials with a value and their points (n, d); those that were not measured say nothing.
 
-        ``start``: where each fit starts, see surrogate.fit.
+        ``start``: where each fit starts, see fit.fit.
         """
         count = max((len(o.against) for o in observations if _is_measured(o)), default=0)
         measured = np.array([len(o.against) == count and _is_measured(o) for o in observations], bool)

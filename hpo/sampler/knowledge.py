@@ -17,12 +17,16 @@ from hpo.records import Estimate, Observation, Outcome, Prospect
 from hpo.sampler.acquisition import Acquisition, LogEI, acquisition
 from hpo.sampler.constraints import Constraints, indifferent
 from hpo.sampler.cost import Cost, ThriftyAcquisition
+from hpo.sampler.density import BROAD_NOISE_RATE, NARROW_NOISE_RATE
 from hpo.sampler.domain import Domain, Points
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
+from hpo.sampler.fit import draw, fit
 from hpo.sampler.hypervolume import LogEHVI, Tradeoff, reference_point
 from hpo.sampler.outcomes import Standardized, is_measured, standardize
 from hpo.sampler.sources import Data, Sources, Transfer, Used
-from hpo.sampler.surrogate import BROAD_NOISE_RATE, NARROW_NOISE_RATE, Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import Hyperparameters, Surrogate
+
+MOST_DRAWN = 200  # trials: by more of them hyperparameters are known well, and a draw costs as much as the search
 
 
 @dataclass(frozen=True)
@@ -81,25 +85,33 @@ class Knowledge:
         if self.tradeoff.surrogates and (self.eligible & self.tradeoff.measured).any():
             return self._front_improvement(pending, seed)
         if (self.constraints.violation == 0.0).any():
-            return acquisition(self.surrogate, self._best_mean(), pending, seed)
+            drawn = self._drawn(np.random.default_rng(seed))
+            return acquisition(drawn, self._best_mean(drawn), pending, seed)
         # the worst outcome is no hurdle, but who runs is not to be repeated
         return acquisition(self.surrogate, self.outcomes.z.max(), pending, seed) if len(pending) else indifferent
+
+    def _drawn(self, rng: np.random.Generator) -> Surrogate:
+        """With hyperparameters as likely as any: see fit.py. Sources, where these help, leave little doubt of them."""
+        if self.transfer.used or len(self.x) > MOST_DRAWN:
+            return self.surrogate
+        z, noise = self.outcomes.z, self.outcomes.noise
+        return Surrogate.condition(self.domain, self.x, z, draw(self.domain, self.x, z, self.alone, rng, noise), noise)
 
     def _front_improvement(self, pending: Tensor, seed: int) -> Acquisition:
         surrogates, measured = [self.surrogate, *self.tradeoff.surrogates], self.tradeoff.measured
         tried, ended = (torch.from_numpy(self.x[rows]) for rows in (measured, measured & self.eligible))
         return LogEHVI.of(surrogates, reference_point(surrogates, tried), ended, pending, seed)
 
-    def _best_mean(self) -> float:
+    def _best_mean(self, surrogate: Surrogate) -> float:
         """Least posterior mean of the trials that satisfy the constraints, of the finished ones if there are any.
 
         Luck does not lower it, and a lucky value is no hurdle for the search. With the prior of the noise that goes
-        with it (surrogate.NOISE_RATE) log10 regret after 60 evaluations is less by 0.12 +- 0.06 than on the least
+        with it (density.NOISE_RATE) log10 regret after 60 evaluations is less by 0.12 +- 0.06 than on the least
         outcome (13 problems, two to three seeds): by 0.5 on the noisiest of them, nowhere more.
         """
         rows = self.eligible if self.eligible.any() else self.constraints.violation == 0.0
         with torch.no_grad():
-            means, _ = self.surrogate.posterior(torch.from_numpy(self.x[rows]))
+            means, _ = surrogate.posterior(torch.from_numpy(self.x[rows]))
         return means.min().item()
 
     def _feasible(self, improvement: Acquisition) -> Acquisition:
@@ -127,7 +139,7 @@ class Knowledge:
         """
         if self.tradeoff.surrogates or not self.eligible.any():
             return None
-        goal = self._feasible(LogEI(self.surrogate, self._best_mean()))
+        goal = self._feasible(LogEI(self.surrogate, self._best_mean(self.surrogate)))
         with torch.no_grad():
             gain = goal(torch.from_numpy(x)).exp().item()
         noise = math.sqrt(2 * self.surrogate.hyperparameters.noise)

@@ -28,9 +28,11 @@ from torch import Tensor
 
 from hpo.config.search import CategoricalDimension
 from hpo.records import Observation
+from hpo.sampler.density import NARROW_NOISE_RATE, NOISE_RATE
 from hpo.sampler.domain import Domain, Points
+from hpo.sampler.fit import fit
 from hpo.sampler.outcomes import Values, is_informative, is_measured, standardize
-from hpo.sampler.surrogate import NARROW_NOISE_RATE, NOISE_RATE, Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import Hyperparameters, Surrogate
 from hpo.space import SearchDimension, Space
 
 MOST_TRIALS = 200  # of all sources together: with 100 of one's own a fit takes as long as after 300 trials
@@ -53,7 +55,7 @@ class Data:
     def surrogate(
         self, domain: Domain, start: Hyperparameters | None = None, noise_rate: float = NOISE_RATE
     ) -> Surrogate:
-        """Fitted to it; ``start`` and ``noise_rate``: see surrogate.fit."""
+        """Fitted to it; ``start`` and ``noise_rate``: see fit.fit."""
         hyperparameters = fit(domain, self.x, self.z, start, self.noise, noise_rate)
         return Surrogate.condition(domain, self.x, self.z, hyperparameters, self.noise)
 

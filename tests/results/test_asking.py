@@ -9,9 +9,11 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy import text
 
-from hpo.errors import StudyNotFound
+from hpo.errors import LeaseLost, StudyNotFound
 from hpo.results import store
+from hpo.results.clock import NOW
 from hpo.results.engine import connect
 from tests.results.conftest import Lab
 
@@ -65,14 +67,44 @@ def test_processes_create_and_ask_together(storage_url: str, tmp_path: Path) -> 
         assert store.count_trials(database, study._study_id).running == TRIALS
 
 
+def locked_by(lab: Lab, owner: str, ttl_s: float) -> None:
+    """As a process leaves it that was killed while it asked."""
+    with lab.database.transaction() as connection:
+        taken = f"UPDATE hpo_study SET ask_owner = :owner, ask_expires = {NOW[lab.database.dialect]} + :ttl_s"
+        connection.execute(text(taken), {"owner": owner, "ttl_s": ttl_s})
+
+
 def test_a_dead_askers_lock_runs_out(lab: Lab) -> None:
-    lock = store.asking(lab.database, lab.study_id, "dead", 0.2)
-    lock.__enter__()
-    with store.asking(lab.database, lab.study_id, "alive", 60.0):
-        lock.__exit__(None, None, None)  # comes back late: must not open the lock of the other
+    locked_by(lab, "dead", 0.2)
+    with store.asking(lab.database, lab.study_id, "alive"):
         (row,) = lab.rows("SELECT ask_owner FROM hpo_study")
         assert row["ask_owner"] == "alive"
     assert lab.rows("SELECT ask_owner, ask_expires FROM hpo_study") == [{"ask_owner": None, "ask_expires": None}]
+
+
+def test_who_comes_back_late_does_not_open_the_lock_of_another(lab: Lab) -> None:
+    with store.asking(lab.database, lab.study_id, "late"):
+        locked_by(lab, "alive", 60.0)
+    (row,) = lab.rows("SELECT ask_owner FROM hpo_study")
+    assert row["ask_owner"] == "alive"
+
+
+def test_who_is_at_it_keeps_the_lock(lab: Lab) -> None:
+    with store.asking(lab.database, lab.study_id, "a", 0.4):
+        time.sleep(1.0)  # a long suggestion
+        with store.asking(lab.database, lab.study_id, "b", 60.0, give_up=lambda: True) as acquired:
+            assert not acquired
+    time.sleep(0.3)
+    assert lab.rows("SELECT ask_owner, ask_expires FROM hpo_study") == [{"ask_owner": None, "ask_expires": None}]
+
+
+def test_who_was_stopped_while_asking_makes_no_trial(lab: Lab) -> None:
+    with store.asking(lab.database, lab.study_id, "a"):
+        assert store.new_trial(lab.database, lab.study_id, "a") > 0
+        locked_by(lab, "b", 60.0)  # as if "a" had been stopped for long
+        with pytest.raises(LeaseLost, match="another worker asks"):
+            store.new_trial(lab.database, lab.study_id, "a")
+    assert store.count_trials(lab.database, lab.study_id).running == 1
 
 
 def test_an_error_inside_opens_the_lock(lab: Lab) -> None:
@@ -87,24 +119,21 @@ def test_no_waiting_for_a_study_that_is_gone(lab: Lab) -> None:
 
 
 def test_who_lost_the_database_inside_gets_its_own_lock_back(lab: Lab) -> None:
-    lock = store.asking(lab.database, lab.study_id, "a", 60.0)
-    lock.__enter__()
-    with store.asking(lab.database, lab.study_id, "a", 60.0) as acquired:
+    locked_by(lab, "a", 60.0)
+    with store.asking(lab.database, lab.study_id, "a") as acquired:
         assert acquired
 
 
 def test_waiting_can_be_given_up(lab: Lab) -> None:
-    lock = store.asking(lab.database, lab.study_id, "a", 60.0)
-    lock.__enter__()
-    with store.asking(lab.database, lab.study_id, "b", 60.0, give_up=lambda: True) as acquired:
+    locked_by(lab, "a", 60.0)
+    with store.asking(lab.database, lab.study_id, "b", give_up=lambda: True) as acquired:
         assert not acquired
     (row,) = lab.rows("SELECT ask_owner FROM hpo_study")
     assert row["ask_owner"] == "a"
 
 
 def test_the_lock_goes_with_its_dead_worker(lab: Lab) -> None:
-    lock = store.asking(lab.database, lab.study_id, "a", 60.0)
-    lock.__enter__()
+    locked_by(lab, "a", 60.0)
     store.release_worker(lab.database, "a")
-    with store.asking(lab.database, lab.study_id, "b", 60.0, give_up=lambda: True) as acquired:
+    with store.asking(lab.database, lab.study_id, "b", give_up=lambda: True) as acquired:
         assert acquired

@@ -19,7 +19,7 @@ from hpo.errors import HpoError, InputError, MissingExtra, SchemaMismatch, Stora
 from hpo.results import migrate, queries
 from hpo.results.engine import Database, connect
 from hpo.results.urls import parse_url
-from tests.conftest import PASSWORD
+from tests.postgres import PASSWORD
 
 NOBODY = 65534
 

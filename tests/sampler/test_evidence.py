@@ -6,10 +6,11 @@ import pytest
 import torch
 from botorch.optim.closures import get_loss_closure_with_grads
 
+from hpo.sampler.density import Density, Process
 from hpo.sampler.domain import Domain
 from hpo.sampler.evidence import cholesky, evidence
 from hpo.sampler.kernel import Embedding, MixedMatern52
-from hpo.sampler.surrogate import Hyperparameters, _loss, _Process
+from hpo.sampler.surrogate import Hyperparameters
 from hpo.space import Space
 
 
@@ -25,12 +26,12 @@ def test_the_loss_is_botorchs(mixed: Space, count: int) -> None:
     embedding, x, z = _data(mixed, count)
     rng = np.random.default_rng(count)
     start = Hyperparameters(tuple(rng.uniform(0.1, 10, len(mixed)).tolist()), 1.3, 0.05)
-    process = _Process(x, z, MixedMatern52(embedding.owner, len(mixed)), start, 30.0)
+    process = Process(x, z, MixedMatern52(embedding.owner, len(mixed)), start, 30.0)
     likelihood = gpytorch.mlls.ExactMarginalLogLikelihood(process.likelihood, process)
     likelihood.train()
     parameters = dict(likelihood.named_parameters())
     expected, gradients = get_loss_closure_with_grads(likelihood, parameters)()
-    actual, ours = _loss(likelihood, parameters, torch.zeros(len(z)))
+    actual, ours = Density(likelihood, parameters, torch.zeros(len(z)))()
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
     for one, other in zip(ours, gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)

@@ -10,8 +10,9 @@ from scipy.stats import norm
 from hpo.sampler.acquisition import LogEI
 from hpo.sampler.domain import Domain
 from hpo.sampler.feasibility import Feasibility, FeasibleAcquisition
+from hpo.sampler.fit import fit
 from hpo.sampler.sources import Sources
-from hpo.sampler.surrogate import Surrogate, fit
+from hpo.sampler.surrogate import Surrogate
 from hpo.space import Space
 
 

@@ -14,10 +14,11 @@ from hpo.config.search import FloatDimension
 from hpo.records import Observation, Outcome
 from hpo.sampler.domain import Domain
 from hpo.sampler.feasibility import Feasibility
+from hpo.sampler.fit import fit
 from hpo.sampler.kernel import matern52
 from hpo.sampler.sources import MOST_TRIALS, Data, Sources, _leave_one_out
 from hpo.sampler.suggest import Suggestions, suggest
-from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import Hyperparameters, Surrogate
 from hpo.space import Params, Space
 from tests.sampler.test_suggest import histories, laws
 

@@ -6,8 +6,9 @@ import torch
 from optuna._gp import gp, prior
 
 from hpo.sampler.domain import Domain, Points
+from hpo.sampler.fit import fit
 from hpo.sampler.kernel import Embedding, matern52, squared_distance
-from hpo.sampler.surrogate import Hyperparameters, Surrogate, fit
+from hpo.sampler.surrogate import Hyperparameters, Surrogate
 from hpo.space import Space
 
 

@@ -2,7 +2,7 @@
 
 from hpo.results.counts import count_trials
 from hpo.results.rows import Abandoned, Repeat, StudyStatus, Taken, TrialCounts
-from hpo.results.store.asking import asking
+from hpo.results.store.asking import asking, new_trial
 from hpo.results.store.confirming import plan_confirmation, record_confirmed
 from hpo.results.store.ending import reopen_search, stop_search
 from hpo.results.store.leases import FIRST, abandoned, begin_trial, release, release_worker, renew, take_over
@@ -24,6 +24,7 @@ __all__ = [
     "create_study",
     "finish",
     "heartbeat",
+    "new_trial",
     "plan_confirmation",
     "record_checkpoint",
     "record_confirmed",

@@ -1,19 +1,26 @@
-"""The ask lock: workers of one study ask one after another, so that each sees what the others run."""
+"""The ask lock: workers of one study ask one after another, so that each sees what the others run.
+
+Who holds it renews it from a thread of its own, so it is short: a worker that dies while it asks keeps the others
+waiting for seconds, not for as long as the longest suggestion takes. One that only was stopped (SIGSTOP, a laptop's
+lid) may wake up when another has the lock: every new trial is fenced with it (:func:`new_trial`).
+"""
 
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Update, func, or_, select, update
 
-from hpo.errors import StudyNotFound
+from hpo.errors import LeaseLost, StorageError, StudyNotFound
 from hpo.results.clock import epoch_now
 from hpo.results.database import Database
 from hpo.results.schema import hpo_study, trials
 
+ASK_LOCK_S = 15.0  # without a sign of life, then the next one asks
 _POLL_S = (0.02, 0.3)  # an ask takes some 0.1 s (start-up) to 2 s (a thousand trials)
 
 
@@ -22,7 +29,7 @@ def asking(
     database: Database,
     study_id: int,
     worker_id: str,
-    ttl_s: float,
+    ttl_s: float = ASK_LOCK_S,
     give_up: Callable[[], bool] = lambda: False,
 ) -> Iterator[bool]:
     """Waits until nobody else asks this study, then keeps the others waiting; false where ``give_up()`` in between.
@@ -32,11 +39,43 @@ def asking(
     """
     while not (acquired := _acquire(database, study_id, worker_id, ttl_s)) and not give_up():
         time.sleep(random.uniform(*_POLL_S))
+    if not acquired:
+        yield False
+        return
     try:
-        yield acquired
+        with _kept(database, study_id, worker_id, ttl_s):
+            yield True
     finally:
-        if acquired:
-            _release(database, study_id, worker_id)
+        _release(database, study_id, worker_id)
+
+
+def new_trial(database: Database, study_id: int, worker_id: str) -> int:
+    """A new RUNNING trial, made only while ``worker_id`` has the ask lock: its trial_id. Raises LeaseLost."""
+    with database.transaction() as connection:
+        # A write: nobody takes the lock over before this transaction has ended.
+        still_mine = _mine(study_id, worker_id).values(ask_owner=worker_id)
+        if connection.execute(still_mine).rowcount == 0:
+            raise LeaseLost(f"study_id {study_id}: another worker asks by now")
+        return database.optuna_storage.within(connection).create_new_trial(study_id)
+
+
+@contextmanager
+def _kept(database: Database, study_id: int, owner: str, ttl_s: float) -> Iterator[None]:
+    """Renews the lock until the block ends; a database that is away is tried again, and may outlast the lock."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(ttl_s / 4):
+            with suppress(StorageError), database.transaction() as connection:
+                connection.execute(_mine(study_id, owner).values(ask_expires=epoch_now() + ttl_s))
+
+    thread = threading.Thread(target=renew, name="ask-lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()  # a renewal after the release would lock the others out
 
 
 def _acquire(database: Database, study_id: int, owner: str, ttl_s: float) -> bool:
@@ -57,6 +96,9 @@ def _acquire(database: Database, study_id: int, owner: str, ttl_s: float) -> boo
 
 
 def _release(database: Database, study_id: int, owner: str) -> None:
-    mine = (hpo_study.c.study_id == study_id, hpo_study.c.ask_owner == owner)
     with database.transaction() as connection:
-        connection.execute(update(hpo_study).where(*mine).values(ask_owner=None, ask_expires=None))
+        connection.execute(_mine(study_id, owner).values(ask_owner=None, ask_expires=None))
+
+
+def _mine(study_id: int, owner: str) -> Update:
+    return update(hpo_study).where(hpo_study.c.study_id == study_id, hpo_study.c.ask_owner == owner)

@@ -20,11 +20,12 @@ CONFIRMS_ATTRIBUTE = "confirms"  # user attribute of a trial, for who looks at i
 def plan_confirmation(database: Database, study_id: int, candidates: Sequence[int], repeats: Sequence[Repeat]) -> None:
     """Records the choice and adds the trainings, all or nothing: as trials that were let go before they began.
 
-    So whoever asks next takes them up like every other trial that nobody works on.
+    So whoever asks next takes them up like every other trial that nobody works on. Later calls change nothing.
     """
     with database.transaction() as connection:
-        study = update(hpo_study).where(hpo_study.c.study_id == study_id)
-        connection.execute(study.values(candidates=list(candidates)))
+        unplanned = update(hpo_study).where(hpo_study.c.study_id == study_id, hpo_study.c.candidates.is_(None))
+        if connection.execute(unplanned.values(candidates=list(candidates))).rowcount == 0:
+            return
         storage = database.optuna_storage.within(connection)
         for repeat in repeats:
             _add(connection, storage, study_id, repeat)

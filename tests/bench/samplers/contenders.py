@@ -18,9 +18,11 @@ from hpo.config.execution import SamplerConfig
 from hpo.records import Observation, Outcome
 from hpo.sampler import make_sampler
 from hpo.sampler.acquisition import Acquisition
+from hpo.sampler.density import MINIMUM_NOISE
 from hpo.sampler.domain import Points
+from hpo.sampler.fit import fit
 from hpo.sampler.outcomes import Standardized, is_informative, standardize
-from hpo.sampler.surrogate import MINIMUM_NOISE, Hyperparameters, fit
+from hpo.sampler.surrogate import Hyperparameters
 from hpo.space import Space
 from tests.bench import peers
 from tests.bench.samplers.ask_and_tell import AskAndTell
@@ -90,6 +92,10 @@ def _no_noise(*data: Any) -> Hyperparameters:
     return fit(*data[:5], noise_rate=1 / MINIMUM_NOISE**2)  # whatever the rate was: sure that there is none
 
 
+def _most_likely(*data: Any) -> Hyperparameters:
+    return data[3]  # as they were fitted
+
+
 def _says_something_unpruned(observation: Observation) -> bool:
     return observation.outcome is not Outcome.PRUNED and is_informative(observation)
 
@@ -109,6 +115,7 @@ def _squared_exponential_and_slope(s: Tensor) -> tuple[Tensor, Tensor]:
 
 ABLATIONS: dict[str, dict[str, Callable[..., Any]]] = {  # what stands in for the part, by where it is looked up
     "noise": {"hpo.sampler.knowledge.fit": _no_noise},
+    "draws": {"hpo.sampler.knowledge.draw": _most_likely},
     "curves": {"hpo.sampler.suggest.is_informative": _says_something_unpruned},
     "clip": {"hpo.sampler.knowledge.standardize": _no_clip},
     "feasibility": {"hpo.sampler.knowledge.FeasibleAcquisition": _failures_teach_nothing},

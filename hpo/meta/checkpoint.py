@@ -1,7 +1,8 @@
 """The state of a meta-training in one file: safetensors, with everything that is no tensor as JSON in its header.
 
 One file, written beside its place and moved there, so tensors and state never disagree; a SHA-256 over both finds a
-file that was truncated or changed. No pickle: reading a checkpoint runs no code.
+file that was truncated or changed; the one before it, from an earlier rung, is kept for that. No pickle: reading a
+checkpoint runs no code.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hpo.meta.cells import Params
 from hpo.records import Record, Report
 
 FILE_NAME = "checkpoint.safetensors"
+PREVIOUS_NAME = "previous.safetensors"
 
 
 class BadCheckpointError(Exception):
@@ -35,7 +37,10 @@ class TrainingState(Record):
 
 
 def save(path: Path, state: TrainingState, tensors: Params) -> None:
-    """Replaces ``path`` in one step: a reader, or a crash, finds the old file or the new one."""
+    """Replaces ``path``, which is kept as PREVIOUS_NAME beside it.
+
+    Each step is one move: a crash leaves at least one of the two whole (:func:`kept`).
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = state.model_dump_json()
     content = safetensors.torch.save(tensors, {"state": text, "sha256": _digest(text, tensors)})
@@ -45,8 +50,15 @@ def save(path: Path, state: TrainingState, tensors: Params) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    if path.exists():
+        path.replace(path.with_name(PREVIOUS_NAME))
     beside.replace(path)
     _sync_directory(path.parent)
+
+
+def kept(directory: Path) -> list[Path]:
+    """The checkpoints of a trial that are there, the newest first."""
+    return [path for name in (FILE_NAME, PREVIOUS_NAME) if (path := directory / name).exists()]
 
 
 def load(path: Path) -> tuple[TrainingState, Params]:

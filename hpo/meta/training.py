@@ -18,7 +18,7 @@ import torch
 from hpo.config import InvalidConfig, TrialConfig
 from hpo.errors import Diverged
 from hpo.meta.cells import Params
-from hpo.meta.checkpoint import FILE_NAME, BadCheckpointError, TrainingState, load, save
+from hpo.meta.checkpoint import FILE_NAME, PREVIOUS_NAME, BadCheckpointError, TrainingState, kept, load, save
 from hpo.meta.evaluate import TaskCurves, task_curves
 from hpo.meta.gradients import way
 from hpo.meta.network import Metrics
@@ -89,7 +89,7 @@ class Training:
 
     @classmethod
     def of(cls, config: TrialConfig, device: torch.device, directory: Path | None, events: Events) -> Training:
-        """From the checkpoint, if there is one that fits; from zero otherwise, with a warning if there was one.
+        """From the newest checkpoint that can be read and fits; from zero otherwise, with a warning if there was one.
 
         What earlier attempts reported is reported again: the worker may have died before it recorded it.
         """
@@ -185,16 +185,24 @@ class Training:
         return task_curves(self.trial.learner, self.outer.meta, self.validation, steps)
 
     def _resume(self) -> None:
-        if self.directory is None or not (path := self.directory / FILE_NAME).exists():
+        found = kept(self.directory) if self.directory is not None else []
+        for path in found:
+            try:
+                self._resume_from(path)
+            except (BadCheckpointError, InvalidConfig, ValueError) as error:
+                _log.warning("checkpoint not used: %s", error)
+                continue
+            if path.name == PREVIOUS_NAME:
+                _log.warning("training goes on from the checkpoint before, at meta-iteration %d", self.meta_iteration)
             return
-        try:
-            state, tensors = load(path)
-            if TrialConfig.from_dict(state.config).to_dict() != self.trial.config.to_dict():  # it may lack new fields
-                raise BadCheckpointError(f"{path}: made with another config")
-            self.outer.restore(tensors, state.meta_iteration)
-        except (BadCheckpointError, InvalidConfig, ValueError) as error:
-            _log.warning("checkpoint not used, training starts from zero: %s", error)
-            return
+        if found:
+            _log.warning("training starts from zero: no checkpoint of it can be used")
+
+    def _resume_from(self, path: Path) -> None:
+        state, tensors = load(path)
+        if TrialConfig.from_dict(state.config).to_dict() != self.trial.config.to_dict():  # it may lack new fields
+            raise BadCheckpointError(f"{path}: made with another config")
+        self.outer.restore(tensors, state.meta_iteration)
         self.meta_iteration = state.meta_iteration
         self.reports = list(state.reports)
         self.began -= state.seconds

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.meta.checkpoint import BadCheckpointError, TrainingState, load, save
+from hpo.meta.checkpoint import FILE_NAME, PREVIOUS_NAME, BadCheckpointError, TrainingState, kept, load, save
 from hpo.records import Estimate, Report
 
 STATE = TrainingState(
@@ -31,13 +31,32 @@ def test_what_was_saved_is_loaded_bit_for_bit(path: Path) -> None:
     assert state == STATE
     assert tensors.keys() == TENSORS.keys()
     assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert {file.name for file in path.parent.iterdir()} <= {path.name, PREVIOUS_NAME}
 
 
-def test_a_second_save_replaces_the_first(path: Path) -> None:
+def test_the_last_two_are_kept(tmp_path: Path) -> None:
+    assert kept(tmp_path) == []
+    path = tmp_path / FILE_NAME
+    for number in (7, 8, 9):
+        save(path, STATE.model_copy(update={"meta_iteration": number}), {})
+    assert [load(one)[0].meta_iteration for one in kept(tmp_path)] == [9, 8]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_crash_between_the_two_moves_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / FILE_NAME
     save(path, STATE, TENSORS)
-    save(path, STATE.model_copy(update={"meta_iteration": 8}), {})
-    assert load(path) == (STATE.model_copy(update={"meta_iteration": 8}), {})
+    move = Path.replace
+
+    def crash(self: Path, target: Path) -> Path:
+        if target == path:
+            raise KeyboardInterrupt
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        save(path, STATE.model_copy(update={"meta_iteration": 8}), TENSORS)
+    assert [load(one)[0].meta_iteration for one in kept(tmp_path)] == [7]
 
 
 def test_a_save_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from toy_tasks import Prevailing
 
 from hpo.config import TrialConfig
+from hpo.config.learner import LEARNERS
 from hpo.errors import Diverged, InputError, OutOfMemory
-from hpo.meta.checkpoint import FILE_NAME, load, save
+from hpo.meta.checkpoint import FILE_NAME, kept, load, save
 from hpo.meta.loop import Stopped, Trained, meta_train, train
 from hpo.meta.tasks import Split
 from hpo.meta.trial import Trial
@@ -154,11 +155,17 @@ def test_validation_tasks_do_not_depend_on_the_seed_and_training_tasks_do(trial_
 
 
 @settings(max_examples=12, deadline=None)
-@given(stops=st.lists(st.integers(1, 5), max_size=4), cell=st.sampled_from(["rnn", "gru", "lstm"]))
+@given(
+    stops=st.lists(st.integers(1, 5), max_size=4),
+    cell=st.sampled_from(["rnn", "gru", "lstm"]),
+    kind=st.sampled_from(sorted(LEARNERS)),
+    order=st.sampled_from(["first", "second"]),
+)
 def test_stopped_anywhere_and_resumed_it_equals_an_uninterrupted_run(
-    trial_config: Make, tmp_path_factory: pytest.TempPathFactory, stops: list[int], cell: str
+    trial_config: Make, tmp_path_factory: pytest.TempPathFactory, stops: list[int], cell: str, kind: str, order: str
 ) -> None:
-    config, directory = trial_config(model__cell=cell), tmp_path_factory.mktemp("trial")
+    config = trial_config(model__cell=cell, learner__kind=kind, learner__order=order)
+    directory = tmp_path_factory.mktemp("trial")
     straight, whole = Recorder(), Recorder()
     expected = finished(config, straight)
     seconds = 0.0
@@ -250,7 +257,19 @@ def test_a_validation_loss_that_is_not_finite_is_divergence(trial_config: Make) 
         run(config)
 
 
-def test_a_damaged_checkpoint_is_said_and_training_starts_from_zero(
+def test_after_two_damaged_checkpoints_training_starts_from_zero(
+    trial_config: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(trial_config(), Recorder("stop", before=4), tmp_path)
+    for path in kept(tmp_path):
+        path.write_bytes(path.read_bytes()[:-1])
+    with caplog.at_level(logging.WARNING):
+        ended = finished(trial_config(), None, tmp_path)
+    assert "training starts from zero" in caplog.text
+    assert numbers(ended) == numbers(finished(trial_config()))
+
+
+def test_a_damaged_checkpoint_is_said_and_training_goes_on_from_the_one_before(
     trial_config: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(trial_config(), Recorder("stop", before=4), tmp_path)
@@ -259,7 +278,9 @@ def test_a_damaged_checkpoint_is_said_and_training_starts_from_zero(
     events = Recorder()
     with caplog.at_level(logging.WARNING):
         ended = finished(trial_config(), events, tmp_path)
-    assert "training starts from zero" in caplog.text
+    assert "training starts from zero" not in caplog.text
+    assert "goes on from the checkpoint before, at meta-iteration 2" in caplog.text
+    assert events.asked == 4  # of six meta-iterations two were done
     assert [report.meta_iteration for report in events.reports] == [2, 4, 6]
     assert numbers(ended) == numbers(finished(trial_config()))
     assert load(path)[0].meta_iteration == 6

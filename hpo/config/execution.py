@@ -89,3 +89,9 @@ class ExecutionConfig(Section):
     )
     max_attempts: int = Field(3, ge=1, description="attempts at one trial in all, before it fails as lost")
     lease_s: float = Field(60.0, ge=1.0, description="seconds without a sign of life until a trial is taken over")
+    trial_timeout_s: float | None = Field(
+        None,
+        gt=0.0,
+        description="seconds of training, over all attempts, after which a trial is ended as timeout; of trials that"
+        " are fused as many times that. default: no limit",
+    )

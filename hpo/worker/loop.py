@@ -118,12 +118,12 @@ class Worker:
             self._patiently(
                 lambda: self._renew_all(study, holds)
             )  # the first were leased while the last were asked for
-            Batch([self._training(study, hold.lease, hold) for hold in holds], self._runner).run()
+            Batch([self._training(study, hold.lease, hold, len(holds)) for hold in holds], self._runner).run()
 
-    def _training(self, study: Study, lease: Lease, renewed: Renewed) -> Training:
+    def _training(self, study: Study, lease: Lease, renewed: Renewed, together: int = 1) -> Training:
         slot = self._slot
         spec = study.spec(lease, slot.torch_device, slot.threads, study.folder(self._home))
-        return Training(study, lease, spec, self._runner, renewed, self._stop)
+        return Training(study, lease, spec, self._runner, renewed, self._stop, together)
 
     def _lease(self, study: Study) -> list[Lease]:
         """Trials that an earlier try has leased, and lost sight of in an outage, are let go first."""

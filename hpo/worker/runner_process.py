@@ -11,6 +11,8 @@ import threading
 from enum import Enum, auto
 from typing import IO
 
+import psutil
+
 from hpo.child_process import how_it_ended
 from hpo.errors import HpoError
 from hpo.protocol import Event, Ready, event, to_line
@@ -51,6 +53,12 @@ class RunnerProcess:
         self._process: subprocess.Popen[str] | None = None
         self._events: queue.SimpleQueue[Event | _End] = queue.SimpleQueue()
         self._was_ready = False
+        self._was_killed = False
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether its death was this worker's will."""
+        return self._was_killed
 
     @property
     def pid(self) -> int | None:
@@ -70,7 +78,7 @@ class RunnerProcess:
             env=self._slot.runner_environment(),
             start_new_session=True,
         )
-        self._events, self._was_ready = queue.SimpleQueue(), False
+        self._events, self._was_ready, self._was_killed = queue.SimpleQueue(), False, False
         assert self._process.stdout is not None
         threading.Thread(target=_read, args=(self._process.stdout, self._events), daemon=True).start()
 
@@ -92,7 +100,7 @@ class RunnerProcess:
             self._was_ready = True
         if received is not _END:
             return received
-        self.kill()  # its output has ended; where it still runs it is of no use
+        self._kill()  # its output has ended; where it still runs it is of no use
         if not self._was_ready:
             raise RunnerUnusable(f"the runner cannot start: {self._how_it_ended()}; what it said stands above")
         raise RunnerDied(self._how_it_ended())
@@ -121,10 +129,16 @@ class RunnerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """Ends the child at once."""
+        """Ends the child at once, and all that it has started."""
+        self._was_killed = True
+        self._kill()
+
+    def _kill(self) -> None:
         if self._process is None:
             return
-        self._process.kill()
+        for process in _tree(self._process.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.wait()
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -133,6 +147,14 @@ class RunnerProcess:
     def _how_it_ended(self) -> str:
         assert self._process is not None
         return f"the runner {how_it_ended(self._process.wait())}"
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    """A process and its descendants; none where it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    return []
 
 
 def _read(stdout: IO[str], events: queue.SimpleQueue[Event | _End]) -> None:

@@ -16,13 +16,14 @@ from hpo.study import Lease, Study
 from hpo.worker.patience import patiently
 from hpo.worker.runner_process import RunnerDied, RunnerProcess, RunnerUnusable
 from hpo.worker.stop_request import StopRequest
+from hpo.worker.time_limit import TimeLimit
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 LISTEN_S = 0.2  # how long a signal or a lost lease can go unnoticed
 STATUS_EVERY_S = 2.0  # between two looks whether the study was paused or stopped
 JOIN_S = 1.0  # a suggestion that takes longer goes on in its thread; the sampler has a lock
-CHECKPOINT_GRACE_S = 6.0  # a runner that has not let go of its trial by then is ended
+CHECKPOINT_GRACE_S = 6.0  # a runner that has not let go of its trial, or ended it, by then is ended itself
 
 
 class Renewed(Protocol):
@@ -34,7 +35,7 @@ class Renewed(Protocol):
 
 
 class Training:
-    """Runs once; ``stop`` is the worker's own wish to end.
+    """Runs once; ``stop`` is the worker's own wish to end; ``together``: how many trials share the runner.
 
     :meth:`run` has the runner to itself; where several trials share it, their :class:`~hpo.worker.batch.Batch` calls
     :meth:`tend`, :meth:`handle`, :meth:`runner_died` and :meth:`release`.
@@ -48,7 +49,10 @@ class Training:
         runner: RunnerProcess,
         keeper: Renewed,
         stop: StopRequest,
+        together: int = 1,
     ) -> None:
+        limit_s = study.config.execution.trial_timeout_s
+        self._limit = TimeLimit(None if limit_s is None else together * limit_s)
         self._study = study
         self._lease = lease
         self._spec = spec
@@ -56,6 +60,7 @@ class Training:
         self._keeper = keeper
         self._stop = stop
         self._stop_sent_at: float | None = None
+        self._overdue_at: float | None = None
         self._status_read_at = time.monotonic()
 
     @property
@@ -102,7 +107,9 @@ class Training:
         """Looks whether the trial is to be let go; whether it is over for this worker. Raises LeaseLost."""
         if self._keeper.lost:
             raise LeaseLost(f"trial {self._lease.number} has been taken over")
-        return self._wants_to_stop() and self._let_go()
+        if self._wants_to_stop():
+            return self._let_go()
+        return self._limit.is_exceeded and self._end_overdue()
 
     def handle(self, event: Event) -> bool:
         """Records what the runner says of this trial; whether it is over with that. Raises LeaseLost."""
@@ -110,10 +117,11 @@ class Training:
             return False
         match event:
             case Reported(report=report):
+                self._limit.heard(report)
                 if self._write(lambda: self._study.report(self._lease, report)):
                     self._runner.send(Prune(trial_id=self._lease.trial_id))
             case Finished(outcome=outcome):
-                self._finish(outcome)
+                self._finish(self._timed_out(outcome) if self._was_ended(outcome) else outcome)
                 return True
             case Checkpointed(path=path):
                 self._write(lambda: self._study.record_checkpoint(self._lease, path))
@@ -140,6 +148,27 @@ class Training:
         self._runner.kill()
         return self.release()
 
+    def _end_overdue(self) -> bool:
+        """As the pruner would; a runner that does not answer in time is ended with all that it has started."""
+        if self._overdue_at is None:
+            self._overdue_at = time.monotonic()
+            self._runner.send(Prune(trial_id=self._lease.trial_id))
+        if time.monotonic() - self._overdue_at < CHECKPOINT_GRACE_S:
+            return False
+        _log.warning("the runner did not end trial %d in time; it is ended", self._lease.number)
+        self._runner.kill()
+        self._finish(self._timed_out(TrialOutcome(outcome=Outcome.PRUNED)))
+        return True
+
+    def _was_ended(self, outcome: TrialOutcome) -> bool:
+        """Because it was overdue; one that came to its own end meanwhile keeps its result."""
+        return self._overdue_at is not None and outcome.outcome is Outcome.PRUNED
+
+    def _timed_out(self, outcome: TrialOutcome) -> TrialOutcome:
+        return outcome.model_copy(
+            update={"outcome": Outcome.TIMEOUT, "reason": f"trained for longer than {self._limit}"}
+        )
+
     def release(self) -> bool:
         """Lets the trial go through no fault of its own; it is over for this worker."""
         self._write(lambda: self._study.release(self._lease, interrupted=True))
@@ -147,10 +176,13 @@ class Training:
 
     def runner_died(self, death: str) -> bool:
         """Costs an attempt, unless the trial was being let go; after the last one the trial is given up."""
+        if self._overdue_at is not None:
+            self._finish(self._timed_out(TrialOutcome(outcome=Outcome.PRUNED)))
+            return True
         attempts, allowed = self._lease.attempts, self._study.config.execution.max_attempts
         _log.warning("trial %d, attempt %d of %d: %s", self._lease.number, attempts, allowed, death)
         # A supervisor's signal may reach the runner too; one that several trials share is ended by the first to wait.
-        interrupted = self._stop.asked or self._stop_sent_at is not None
+        interrupted = self._stop.asked or self._stop_sent_at is not None or self._runner.was_killed
         if attempts < allowed or interrupted:
             self._write(lambda: self._study.release(self._lease, interrupted=interrupted))
         else:

@@ -26,8 +26,14 @@ KILLED = RunnerDied("the runner was ended by SIGKILL")
 class MemoryStudy:
     """``pruned``: numbers of trials that the pruner ends; ``taken``: of those that another worker has."""
 
-    def __init__(self, pruned: Iterable[int] = (), taken: Iterable[int] = (), running: bool = True) -> None:
-        self.config = SimpleNamespace(execution=SimpleNamespace(max_attempts=3))
+    def __init__(
+        self,
+        pruned: Iterable[int] = (),
+        taken: Iterable[int] = (),
+        running: bool = True,
+        timeout_s: float | None = None,
+    ) -> None:
+        self.config = SimpleNamespace(execution=SimpleNamespace(max_attempts=3, trial_timeout_s=timeout_s))
         self.said: list[tuple[int, object]] = []
         self.released: dict[int, bool] = {}
         self._pruned, self._taken, self._running = set(pruned), set(taken), running
@@ -133,7 +139,7 @@ def test_a_runner_that_does_not_let_go_is_ended_and_no_attempt_is_lost(monkeypat
     monkeypatch.setattr(training, "STATUS_EVERY_S", 0.0)
     study = MemoryStudy(running=False)
     runner = run(study, [*[None] * 100_000, KILLED])
-    assert runner.killed
+    assert runner.was_killed
     assert study.released == {0: True, 1: True, 2: True}
 
 
@@ -146,13 +152,13 @@ def test_one_that_was_taken_over_is_left_alone(noticed_by: str) -> None:
     runner = run(study, events, lost=(1,) if by_keeper else ())
     assert study.said == [(0, 5), (2, 5), (0, "ok"), (2, "ok")]
     assert runner.sent[3:] == [Prune(trial_id=11)]
-    assert not runner.killed
+    assert not runner.was_killed
 
 
 def test_a_runner_that_is_still_at_a_trial_of_another_worker_is_ended() -> None:
     study = MemoryStudy()
     runner = run(study, [ended(0), ended(2)], lost=(1,))
-    assert runner.killed
+    assert runner.was_killed
     assert study.said == [(0, "ok"), (2, "ok")]
 
 
@@ -169,3 +175,13 @@ def test_a_lease_that_is_lost_does_not_keep_the_others_from_being_renewed() -> N
     renew_each(holds, renew)
     assert renewed == [0, 1, 2, 0, 2]
     assert [hold.lost for hold in holds] == [False, True, False]
+
+
+def test_an_overdue_trial_that_does_not_end_costs_the_others_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_GRACE_S", 0.0)
+    study = MemoryStudy(timeout_s=3.0)  # of three trials: nine seconds
+    late = REPORT.model_copy(update={"seconds": 9.5})
+    runner = run(study, [Reported(trial_id=11, report=late), None, KILLED])
+    assert (1, "timeout") in study.said
+    assert runner.was_killed
+    assert study.released == {0: True, 2: True}

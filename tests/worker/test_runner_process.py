@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from hpo.protocol import Ready, Stop
@@ -83,3 +84,14 @@ def test_close_ends_it_by_the_end_of_its_input(start: Start) -> None:
     runner.close()
     with pytest.raises(RunnerDied, match="exited with code 0"):
         receive_all(runner)
+
+
+def test_it_is_killed_with_all_that_it_has_started(start: Start) -> None:
+    runner = start(f"import os, sys, time, subprocess\nsubprocess.Popen(['sleep', '60'])\n{READY}\ntime.sleep(60)")
+    assert isinstance(runner.receive(10.0), Ready)
+    (child,) = psutil.Process(runner.pid).children()
+    assert not runner.was_killed
+    runner.kill()
+    assert runner.was_killed
+    gone, alive = psutil.wait_procs([child], timeout=10.0)
+    assert (gone, alive) == ([child], [])

@@ -24,7 +24,7 @@ class ScriptedRunner:
     def __init__(self, events: Iterable[Event | Exception | None]) -> None:
         self.events = list(events)
         self.sent: list[Record] = []
-        self.killed = False
+        self.was_killed = False
 
     def start(self) -> None: ...
 
@@ -40,12 +40,14 @@ class ScriptedRunner:
         return event
 
     def kill(self) -> None:
-        self.killed = True
+        self.was_killed = True
 
 
 class MemoryStudy:
-    def __init__(self, prune: bool = False, running: bool = True, max_attempts: int = 3) -> None:
-        self.config = SimpleNamespace(execution=SimpleNamespace(max_attempts=max_attempts))
+    def __init__(
+        self, prune: bool = False, running: bool = True, max_attempts: int = 3, timeout_s: float | None = None
+    ) -> None:
+        self.config = SimpleNamespace(execution=SimpleNamespace(max_attempts=max_attempts, trial_timeout_s=timeout_s))
         self.reports: list[Report] = []
         self.outcomes: list[TrialOutcome] = []
         self.released = 0
@@ -132,7 +134,7 @@ def test_a_runner_that_does_not_let_go_is_ended(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(training, "CHECKPOINT_GRACE_S", 0.0)
     study, runner = MemoryStudy(), ScriptedRunner([])
     train(study, runner, stop=True)
-    assert runner.killed
+    assert runner.was_killed
     assert study.released == 1
 
 
@@ -173,3 +175,39 @@ def test_only_a_trial_trained_to_its_end_keeps_its_checkpoint(
     folder.mkdir()
     train(MemoryStudy(), ScriptedRunner([Finished(trial_id=7, outcome=outcome)]), checkpoint_dir=str(folder))
     assert folder.exists() is kept
+
+
+PRUNED = TrialOutcome(outcome=Outcome.PRUNED, objective=REPORT.objective, meta_iterations=5, seconds=9.0)
+
+
+def test_a_trial_that_takes_too_long_is_ended_as_timeout() -> None:
+    """The pruner's command ends it; what it has measured is kept."""
+    study = MemoryStudy(timeout_s=8.0)
+    late = REPORT.model_copy(update={"seconds": 8.5})  # of an earlier attempt, that is
+    runner = ScriptedRunner([Reported(trial_id=7, report=late), None, Finished(trial_id=7, outcome=PRUNED)])
+    train(study, runner)
+    assert runner.sent[1:] == [Prune(trial_id=7)]
+    (outcome,) = study.outcomes
+    assert (outcome.outcome, outcome.objective, outcome.seconds) == (Outcome.TIMEOUT, PRUNED.objective, 9.0)
+    assert outcome.reason == "trained for longer than 8 s, its execution.trial_timeout_s"
+    assert not runner.was_killed
+
+
+def test_a_trial_that_ends_while_it_is_overdue_keeps_its_result() -> None:
+    study = MemoryStudy(timeout_s=1e-9)
+    train(study, ScriptedRunner([None, Finished(trial_id=7, outcome=OK)]))
+    assert study.outcomes == [OK]
+
+
+def test_a_runner_that_does_not_end_an_overdue_trial_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_GRACE_S", 0.0)
+    study, runner = MemoryStudy(timeout_s=1e-9), ScriptedRunner([None])
+    train(study, runner)
+    assert runner.was_killed
+    assert [outcome.outcome for outcome in study.outcomes] == [Outcome.TIMEOUT]
+
+
+def test_a_runner_that_dies_of_an_overdue_trial_costs_no_further_attempt() -> None:
+    study = MemoryStudy(timeout_s=1e-9)
+    train(study, ScriptedRunner([None, RunnerDied("the runner was ended by SIGKILL")]))
+    assert [outcome.outcome for outcome in study.outcomes] == [Outcome.TIMEOUT]

@@ -33,6 +33,7 @@ def create_or_resume(config: StudyConfig, database: Database, warm_start: Sequen
             config=config.meaning(),
             config_hash=config.hash,
             code_version=hpo.__version__,
+            priority=config.execution.priority,
             task_descriptor=config.meaning()["tasks"],
             warm_start=warm_start,
         )
@@ -56,7 +57,15 @@ def _take_changes(study_id: int, old: StudyConfig, new: StudyConfig, database: D
         with store.asking(database, study_id, f"launch-{uuid.uuid4().hex}"):  # no worker is to mix the two
             params = in_changed_space(database, study_id, old, new) if old.search != new.search else {}
             space = Space.from_search(new.search, new.fixed_values())
-            store.update_study_config(database, study_id, new.meaning(), new.hash, params, distributions(space))
+            store.update_study_config(
+                database,
+                study_id,
+                new.meaning(),
+                new.hash,
+                params,
+                distributions(space),
+                priority=new.execution.priority,
+            )
             if not all(change.path.startswith("execution.") for change in changes):
                 store.reopen_search(database, study_id)
     store.set_status(database, study_id, "done" if Study(database, study_id, new).is_done() else "running")

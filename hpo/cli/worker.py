@@ -17,7 +17,9 @@ _log = logging.getLogger("hpo.worker")
     epilog=examples("hpo worker --study quickstart --device cuda:1", "HPO_STORAGE=postgresql://me@db/hpo hpo worker")
 )
 @click.option(
-    "--study", metavar="NAME", help="Work on this study only.  [default: every running study, the oldest first]"
+    "--study",
+    metavar="NAME",
+    help="Work on this study only.  [default: all that run, by execution.priority]",
 )
 @click.option("--device", metavar="cpu|cuda:N", help="The device to train on.  [default: the first GPU, else the CPU]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads to use.  [default: all cores]")

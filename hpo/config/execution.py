@@ -78,6 +78,9 @@ class ExecutionConfig(Section):
     """Where trials run."""
 
     executor: Literal["local"] = "local"
+    priority: int = Field(
+        0, ge=-100, le=100, description="workers take trials of the study with the highest; equal ones share them alike"
+    )
     devices: Annotated[Literal["auto", "cpu", "cuda"] | list[str], BeforeValidator(_devices)] = Field(
         "auto", description="auto: all GPUs, else the CPU; or a list such as [cuda:0, cuda:2]"
     )

@@ -13,6 +13,7 @@ from sqlalchemy import Row, Select, func, select, text
 
 from hpo.errors import StudyNotFound, TrialNotFound
 from hpo.records import AdaptationCurve, CurvePoint, Estimate, sign
+from hpo.results.clock import epoch_now
 from hpo.results.counts import count_confirmations, count_trials
 from hpo.results.database import Database
 from hpo.results.rows import (
@@ -29,7 +30,7 @@ from hpo.results.rows import (
     TrialRow,
     WorkerRow,
 )
-from hpo.results.schema import Json, hpo_study, hpo_trial, studies, study_directions, trials
+from hpo.results.schema import Json, hpo_lease, hpo_study, hpo_trial, studies, study_directions, trials
 
 __all__ = [
     "BestRow",
@@ -80,6 +81,12 @@ _STUDIES = (
     .join(hpo_study, hpo_study.c.study_id == studies.c.study_id)
     .join(study_directions, study_directions.c.study_id == studies.c.study_id)
 )
+_AT_WORK = (
+    select(func.count())
+    .select_from(hpo_lease.join(hpo_trial, hpo_trial.c.trial_id == hpo_lease.c.trial_id))
+    .where(hpo_trial.c.study_id == studies.c.study_id, hpo_lease.c.expires > epoch_now())
+    .scalar_subquery()
+)
 
 
 def summaries(database: Database) -> list[StudySummary]:
@@ -102,9 +109,12 @@ def study(database: Database, name: str) -> StudyRow:
 
 
 def running_studies(database: Database) -> list[StudyRow]:
-    """Studies that workers may work on, the highest priority first, then the oldest."""
+    """Studies that workers may work on: the highest priority first, of these the one with the fewest trials at work.
+
+    So studies of one priority share the workers alike; the oldest is first among equals.
+    """
     running = _STUDIES.where(hpo_study.c.status == StudyStatus.RUNNING.value)
-    return _study_rows(database, running.order_by(hpo_study.c.priority.desc(), studies.c.study_id))
+    return _study_rows(database, running.order_by(hpo_study.c.priority.desc(), _AT_WORK, studies.c.study_id))
 
 
 def progress(database: Database, name: str) -> StudyProgress:

@@ -42,6 +42,26 @@ def test_running_studies_by_priority(database: Database, make_lab: Callable[...,
     assert [row.name for row in queries.running_studies(database)] == ["urgent", "first", "second"]
 
 
+def test_studies_of_one_priority_share_the_workers(database: Database, make_lab: Callable[..., Lab]) -> None:
+    """The one with the fewest trials at work is first; a lease that has run out is nobody's work."""
+    labs = {name: make_lab(database, name) for name in ("old", "new")}
+
+    def first() -> str:
+        return queries.running_studies(database)[0].name
+
+    begun, _ = labs["old"].started()
+    assert first() == "new"
+    labs["new"].started()
+    assert first() == "old"
+    labs["new"].started()
+    assert first() == "old"
+    labs["old"].started()
+    labs["old"].started()
+    assert first() == "new"
+    labs["old"].expire(begun)
+    assert first() == "old"
+
+
 def test_the_best_with_their_configs(lab: Lab) -> None:
     assert queries.best(lab.database, "lab") == []
     for mean in (0.3, 0.1, 0.2):

@@ -83,15 +83,19 @@ def update_study_config(
     config_hash: str,
     params: Mapping[int, Params] | None = None,
     distributions: Mapping[str, BaseDistribution] | None = None,
+    *,
+    priority: int | None = None,
 ) -> None:
     """Replaces the config; raises StudyNotFound.
 
+    ``priority``: another one than it has.
     ``params``: trial_id -> its params in the new search space, whose ``distributions`` they are given: Optuna refuses a
     second list of choices in one study, and its samplers leave out a parameter whose bounds are not those of all
     trials. An ``optuna.Study`` that was loaded before still holds the old ones.
     """
     with database.transaction() as connection:
-        _update(database, connection, study_id, config=config, config_hash=config_hash)
+        urgency = {} if priority is None else {"priority": priority}
+        _update(database, connection, study_id, config=config, config_hash=config_hash, **urgency)
         _restate(connection, params or {}, distributions or {})
 
 

@@ -10,43 +10,44 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.cli.options import examples, open_to_write, storage_option
-from hpo.errors import InputError
+from hpo.cli.token import given_token, made_up_token
+from hpo.report.access import LOCAL, Access
 
 if TYPE_CHECKING:
     from hpo.results.engine import Database
 
-_LOCAL = ("127.0.0.1", "localhost")
 
-
-@click.command(
-    epilog=examples(
-        "hpo dashboard", "hpo dashboard quickstart --port 8081", "hpo dashboard --storage postgresql://me@db/hpo"
-    )
-)
+@click.command(epilog=examples("hpo dashboard", "hpo dashboard quickstart --port 8081", "hpo dashboard --host 0.0.0.0"))
 @click.argument("study", required=False)
 @click.option("--port", type=click.IntRange(0, 65535), help="0: any free one.  [default: the first free one from 8080]")
 @click.option(
-    "--host", default=_LOCAL[0], metavar="ADDRESS", help="127.0.0.1 or localhost only: the dashboard has no password."
+    "--host",
+    default=LOCAL[0],
+    show_default=True,
+    metavar="ADDRESS",
+    help="Where to listen; 0.0.0.0: on all addresses of this machine. Others than 127.0.0.1 and localhost ask for a "
+    "token: HPO_DASHBOARD_TOKEN, else one that is made up and shown.",
 )
+@click.option("--allow-edit", is_flag=True, help="Let other machines change and delete studies, not only look.")
 @click.option("--browser/--no-browser", default=True, help="Open the page, where there is a browser and a terminal.")
 @storage_option
-def dashboard(study: str | None, port: int | None, host: str, browser: bool, storage: str | None) -> None:
+def dashboard(
+    study: str | None, port: int | None, host: str, allow_edit: bool, browser: bool, storage: str | None
+) -> None:
     """Open optuna-dashboard on STUDY, or on the only study, or on the list of all; Ctrl-C ends it.
 
     Every ended trial gets a note with its outcome, config and adaptation curve; new ones within seconds.
     """
-    _require_local(host)
+    access = _access(host, allow_edit)
     with open_to_write(storage) as database:
         page = _page(database, study)
-        _serve(database, port, page, browser)
+        _serve(database, port, page, browser, access)
 
 
-def _require_local(host: str) -> None:
-    if host not in _LOCAL:
-        raise InputError(
-            f"--host {host}: the dashboard has no password and can delete studies, so it is served to this machine "
-            "only. From another machine:  ssh -L 8080:127.0.0.1:8080 THIS-MACHINE  and open http://127.0.0.1:8080 there"
-        )
+def _access(host: str, allow_edit: bool) -> Access:
+    """With a token wherever other machines are let in, and where the environment has one."""
+    given = given_token()
+    return Access(host, made_up_token(host) if given is None and host not in LOCAL else given, allow_edit)
 
 
 def _page(database: Database, study: str | None) -> str:
@@ -59,7 +60,7 @@ def _page(database: Database, study: str | None) -> str:
     return f"/studies/{found[0].study_id}" if len(found) == 1 else ""
 
 
-def _serve(database: Database, port: int | None, page: str, browser: bool) -> None:
+def _serve(database: Database, port: int | None, page: str, browser: bool, access: Access) -> None:
     click.echo(f"starting on {database.url_masked} ...", err=True)  # optuna-dashboard's imports take seconds
     import optuna
 
@@ -67,12 +68,15 @@ def _serve(database: Database, port: int | None, page: str, browser: bool) -> No
     from hpo.report.server import NotesThread, bind
 
     storage = optuna.storages.get_storage(database.optuna_storage)  # caches: a page reads only what is new
-    with bind(port, application(database, storage)) as server, NotesThread(database, storage):
+    guarded = access.guard(application(database, storage))
+    with bind(port, guarded, access.host) as server, NotesThread(database, storage):
         url = server.url + page
         click.echo(url)
+        if access.token != given_token():  # what the environment has is known to whoever is to log in
+            click.echo(f"log in with  {url}?token={access.token}", err=True)
         click.echo("Ctrl-C ends it", err=True)
         if browser and _has_browser():
-            webbrowser.open(url)
+            webbrowser.open(url)  # without the token: everybody on this machine can see a browser's arguments
         try:
             server.serve_forever()
         except KeyboardInterrupt:

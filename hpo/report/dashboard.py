@@ -6,7 +6,6 @@ everything else                              optuna-dashboard
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -17,6 +16,7 @@ from optuna.storages import BaseStorage
 
 from hpo.errors import InputError, StorageError
 from hpo.report import notes
+from hpo.report.answers import refuse, respond, say
 from hpo.results import queries
 from hpo.results.database import Database
 from hpo.results.rows import TrialDetail
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _CURVE = re.compile(r"/hpo/adaptation/([0-9]{1,9})/([0-9]{1,9})\.svg", re.ASCII)
 _RENAME = re.compile(r"/api/studies/[^/]+/rename/?")
-# A page of another site whose name was made to point here (DNS rebinding) is told apart by the name that it asks for.
-_LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 _SAFE_IMAGE = [
     ("Content-Type", "image/svg+xml; charset=utf-8"),
     ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
@@ -39,20 +37,15 @@ _SAFE_IMAGE = [
 def application(database: Database, storage: BaseStorage) -> WSGIApplication:
     """The WSGI application; ``storage`` is Optuna's on ``database``, best a caching one.
 
-    Answers only requests to this machine's own names. The dashboard's renaming is refused: it copies the trials under
-    new ids and deletes the old ones, with everything that hpo knows of them.
+    The dashboard's renaming is refused: it copies the trials under new ids and deletes the old ones, with everything
+    that hpo knows of them.
     """
     dashboard: WSGIApplication = optuna_dashboard.wsgi(storage)
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path: str = environ.get("PATH_INFO", "")
-        if not _LOCAL.fullmatch(environ.get("HTTP_HOST", "")):
-            return _say(
-                start, HTTPStatus.FORBIDDEN, "the dashboard answers at http://127.0.0.1 and http://localhost only"
-            )
         if _RENAME.fullmatch(path):
-            reason = "a study's results belong to its name: give the config another name and launch it"
-            return _respond(start, HTTPStatus.FORBIDDEN, json.dumps({"reason": reason}).encode(), _JSON)
+            return refuse(start, "a study's results belong to its name: give the config another name and launch it")
         if not path.startswith("/hpo/"):
             return dashboard(environ, start)
         return _image(database, storage, environ, start)
@@ -60,24 +53,20 @@ def application(database: Database, storage: BaseStorage) -> WSGIApplication:
     return answer
 
 
-_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
-_JSON = [("Content-Type", "application/json")]
-
-
 def _image(database: Database, storage: BaseStorage, environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
     if environ.get("REQUEST_METHOD") != "GET":
-        return _say(start, HTTPStatus.METHOD_NOT_ALLOWED, "this address can only be read")
+        return say(start, HTTPStatus.METHOD_NOT_ALLOWED, "this address can only be read")
     found = _CURVE.fullmatch(environ.get("PATH_INFO", ""))
     try:
         detail = found and _trial(database, storage, int(found[1]), int(found[2]))
     except StorageError as error:
-        return _say(start, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        return say(start, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     if not detail or not detail.curves:
-        return _say(start, HTTPStatus.NOT_FOUND, "there is no adaptation curve at this address")
+        return say(start, HTTPStatus.NOT_FOUND, "there is no adaptation curve at this address")
     from hpo.report.trial_figure import trial_svg  # here: Matplotlib takes half a second
 
     svg = trial_svg(detail.curves, f"trial {detail.trial.number}", notes.trained_steps(detail.config))
-    return _respond(start, HTTPStatus.OK, svg, _SAFE_IMAGE)
+    return respond(start, HTTPStatus.OK, svg, _SAFE_IMAGE)
 
 
 def _trial(database: Database, storage: BaseStorage, study_id: int, trial_id: int) -> TrialDetail | None:
@@ -89,12 +78,3 @@ def _trial(database: Database, storage: BaseStorage, study_id: int, trial_id: in
     except (KeyError, InputError):  # no such study or trial, or not one of hpo's
         return None
     return detail if detail.trial.trial_id == trial_id else None
-
-
-def _say(start: StartResponse, status: HTTPStatus, message: str) -> list[bytes]:
-    return _respond(start, status, f"{message}\n".encode(), _TEXT)
-
-
-def _respond(start: StartResponse, status: HTTPStatus, body: bytes, headers: list[tuple[str, str]]) -> list[bytes]:
-    start(f"{status.value} {status.phrase}", [*headers, ("Content-Length", str(len(body)))])
-    return [body]

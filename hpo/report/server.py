@@ -1,7 +1,8 @@
-"""A small threaded web server for one person on one machine, and the thread that keeps the notes up to date."""
+"""A small threaded web server for a few people, and the thread that keeps the notes up to date."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import socketserver
@@ -23,9 +24,13 @@ from hpo.results.database import Database
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-HOST = "127.0.0.1"  # the dashboard has no password and can delete studies
+HOST = "127.0.0.1"
+IDLE_S = 60.0  # a connection that says nothing for longer is closed
 SYNC_EVERY_S = 5.0
 _PORTS_TRIED = 20
+_EVERY_ADDRESS = ("", "0.0.0.0", "::")
+_ALL = "expected one that it has, or 0.0.0.0 for all of them"
+_SOME_ADDRESS = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # of RFC 5737 and RFC 3849: nobody's
 _log = logging.getLogger(__name__)
 # SQLite may give a deleted study's id to a new one: only together with its birth it names a study.
 _Birth = tuple[int, str | None]
@@ -37,53 +42,79 @@ class Server(socketserver.ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, application: WSGIApplication) -> None:
-        """Binds to 127.0.0.1:``port``; 0: any free one. Raises OSError."""
-        super().__init__((HOST, port), _QuietHandler)
+    def __init__(self, port: int, application: WSGIApplication, host: str = HOST) -> None:
+        """Binds to ``host``:``port``; port 0: any free one. Raises OSError."""
+        self._family, address = _resolved(host, port)
+        self.address_family = self._family
+        self._host = host
+        super().__init__(address, _QuietHandler)
         self.set_app(application)
 
     def server_bind(self) -> None:
         """Binds without asking the network for this machine's name, which may take long."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = HOST, self.server_address[1]
+        self.server_name, self.server_port = self._host, self.server_address[1]
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no error."""
-        if not isinstance(sys.exception(), ConnectionError):
+        """A browser that went away, or says nothing, is no error."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
-        """Of the list of studies, without a slash at the end."""
-        return f"http://{HOST}:{self.server_port}/dashboard"
+        """Of the list of studies, without a slash at the end, as a browser can open it."""
+        host = own_address(self._family) if self._host in _EVERY_ADDRESS else self._host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/dashboard"
 
 
 class _QuietHandler(WSGIRequestHandler):
+    timeout = IDLE_S
+
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
-def bind(port: int | None, application: WSGIApplication, first: int = 8080) -> Server:
-    """A server on ``port``; None: on the first free one from ``first`` on.
+def own_address(family: socket.AddressFamily) -> str:
+    """The address at which other machines find this one, most likely: that of its way out; no packet is sent."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((_SOME_ADDRESS[family], 9))
+        except OSError:
+            return socket.gethostname()  # no way out
+        return str(probe.getsockname()[0])
 
-    Raises InputError where ``port`` is taken or not allowed; it names one that is free.
+
+def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except ValueError:  # no name can be written so
+        raise socket.gaierror(socket.EAI_NONAME, "not a name") from None
+    return family, address
+
+
+def bind(port: int | None, application: WSGIApplication, host: str = HOST, first: int = 8080) -> Server:
+    """A server on ``port`` of ``host``; None: on the first free one from ``first`` on.
+
+    Raises InputError where ``port`` is taken or not allowed, naming one that is free, and where ``host`` is not here.
     """
     for candidate in range(first, first + _PORTS_TRIED) if port is None else (port,):
         try:
-            return Server(candidate, application)
+            return Server(candidate, application, host)
         except PermissionError:
             raise InputError(f"port {candidate} is reserved for the system: give one above 1023 with --port") from None
-        except OSError:
-            continue
-    raise InputError(f"port {port or first} of {HOST} is taken: try  --port {_free_port(port or first)}")
+        except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise InputError(f"--host {host!r} is no address of this machine: {_ALL}") from None
+    raise InputError(f"port {port or first} of {host} is taken: try  --port {_free_port(port or first, host)}")
 
 
-def _free_port(taken: int) -> int:
+def _free_port(taken: int, host: str) -> int:
     for port in (*range(taken + 1, min(taken + _PORTS_TRIED, 65536)), 0):
-        with socket.socket() as probe:
+        family, address = _resolved(host, port)
+        with socket.socket(family) as probe:
             try:
-                probe.bind((HOST, port))
+                probe.bind(address)
             except OSError:
                 continue
             return int(probe.getsockname()[1])

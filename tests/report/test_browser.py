@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
+from hpo.report.access import Access
 from hpo.report.dashboard import application
 from hpo.report.dashboard_sync import sync
 from hpo.report.server import bind
@@ -32,6 +34,7 @@ OPTIONS = [
     "--virtual-time-budget=15000",
 ]
 EVIL = "<img src=x onerror=alert(1)> **bold** [link](javascript:alert(1)) `code` | pipe\\"
+TOKEN = "correct-horse-battery"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"no browser found: none of {', '.join(NAMES)} is installed")
 
@@ -52,10 +55,11 @@ class Site:
         return done.stdout
 
 
-@pytest.fixture
-def site(lab: Any, tmp_path: Path) -> Iterator[Site]:
+@contextmanager
+def served(lab: Any, profile: Path, access: Access) -> Iterator[Site]:
     sync(lab.database, lab.study_id)
-    dashboard = application(lab.database, optuna.storages.get_storage(lab.database.optuna_storage))
+    storage = optuna.storages.get_storage(lab.database.optuna_storage)
+    dashboard = access.guard(application(lab.database, storage))
 
     def recorded(environ: Any, start: Any) -> Iterable[bytes]:
         def record(status: str, *rest: Any) -> Any:
@@ -64,8 +68,8 @@ def site(lab: Any, tmp_path: Path) -> Iterator[Site]:
 
         return dashboard(environ, record)
 
-    with bind(0, recorded) as server:
-        found = Site(server.url, tmp_path / "profile")
+    with bind(0, recorded, access.host) as server:
+        found = Site(server.url, profile)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -73,6 +77,18 @@ def site(lab: Any, tmp_path: Path) -> Iterator[Site]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def site(lab: Any, tmp_path: Path) -> Iterator[Site]:
+    with served(lab, tmp_path / "profile", Access()) as found:
+        yield found
+
+
+@pytest.fixture
+def guarded_site(lab: Any, tmp_path: Path) -> Iterator[Site]:
+    with served(lab, tmp_path / "profile", Access("127.0.0.2", TOKEN)) as found:
+        yield found
 
 
 def test_the_page_of_a_study(site: Site) -> None:
@@ -104,3 +120,18 @@ def test_a_reason_full_of_markup_stays_text(site: Site) -> None:
     assert html.escape(EVIL, quote=False) in page
     assert "<img src=x" not in page.replace('"', "")
     assert "javascript:" not in page.replace(html.escape(EVIL, quote=False), "")
+
+
+def test_a_stranger_sees_the_login_page(guarded_site: Site) -> None:
+    page = guarded_site.page("/studies/1")
+    assert '<input id="token" name="token" type="password"' in page
+    assert "few-shot" not in page
+    assert "not the token" not in page
+    assert "not the token" in guarded_site.page("/studies/1?token=wrong")
+
+
+def test_the_link_of_the_terminal_logs_in(guarded_site: Site) -> None:
+    page = guarded_site.page(f"/studies/1?token={TOKEN}")
+    assert "few-shot languages (id=1)" in page
+    assert guarded_site.answers["/api/studies/1"] == "200 OK"
+    assert TOKEN not in page

@@ -71,6 +71,26 @@ def test_without_a_wish_the_next_free_port_is_taken() -> None:
         assert port < server.server_port <= port + 20
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1"])
+def test_the_url_of_every_address_can_be_opened(host: str) -> None:
+    if ":" in host and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with bind(0, hello, host) as server, serving(server), urllib.request.urlopen(server.url) as answer:
+        assert "//0.0.0.0" not in server.url
+        assert "//[::]" not in server.url
+        assert answer.read() == b"hello"
+
+
+def test_a_connection_that_says_nothing_is_closed(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module._QuietHandler, "timeout", 0.05)
+    with bind(0, hello) as server, serving(server), socket.create_connection(server.server_address[:2]) as client:
+        client.settimeout(20)
+        assert client.recv(1) == b""
+    assert capfd.readouterr().err == ""
+
+
 def test_a_reserved_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise PermissionError

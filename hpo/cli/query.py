@@ -27,9 +27,19 @@ _LIST = (Column("query", lambda row: row["name"]), Column("shows", lambda row: r
 @click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True, help="A parameter (:key) of the query. May be repeated."
 )
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, 86_400),
+    default=round(named.TIMEOUT_S),
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the database may take.",
+)
 @storage_option
 @format_options
-def query(query: str | None, listed: bool, settings: tuple[str, ...], storage: str | None, form: str) -> None:
+def query(
+    query: str | None, listed: bool, settings: tuple[str, ...], timeout: int, storage: str | None, form: str
+) -> None:
     """Run a named query, or one SQL statement that reads; nothing can be changed.
 
     Views to read: hpo_studies, hpo_trials, hpo_best_configs, hpo_curves, hpo_adaptation_curves, hpo_workers.
@@ -43,7 +53,7 @@ def query(query: str | None, listed: bool, settings: tuple[str, ...], storage: s
         raise click.UsageError("what is asked? Give the name of a query or SQL; --list shows the names")
     params = dict(map(_setting, settings))
     with open_to_read(storage) as database:
-        table = named.run_query(database, query, params)
+        table = named.run_query(database, query, params, timeout)
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     columns = [_column(name, [row[name] for row in rows]) for name in table.columns]
     show(rows, columns, form, empty="the query found no rows")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ from hpo.errors import QueryError
 from hpo.results.database import Database, make_engine
 from hpo.results.statement import Statement
 
+TIMEOUT_S = 60.0
+_STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's machine, which makes some ten million a second
+_QUERY_CANCELED = "57014"
 _PACKAGE = Path(hpo.__file__).parent
 _FOLDERS = (
     _PACKAGE / "_data" / "dashboards" / "queries",
@@ -51,10 +56,13 @@ def named_queries() -> dict[str, NamedQuery]:
     return {path.stem: _load(path) for path in sorted(folder.glob("*.sql"))}
 
 
-def run_query(database: Database, name_or_sql: str, params: Mapping[str, object] | None = None) -> Table:
+def run_query(
+    database: Database, name_or_sql: str, params: Mapping[str, object] | None = None, timeout_s: float = TIMEOUT_S
+) -> Table:
     """Runs one statement that cannot change anything; a ``:parameter`` that is not given is NULL.
 
-    Raises QueryError for an unknown name or parameter, several statements, one that does not read, and wrong SQL.
+    Raises QueryError for an unknown name or parameter, several statements, one that does not read, wrong SQL, and one
+    that has no answer after ``timeout_s``.
     """
     is_name = re.fullmatch(r"[\w-]+", name_or_sql.strip()) is not None
     statement = Statement(_named(name_or_sql.strip()).sql if is_name else name_or_sql)
@@ -62,7 +70,7 @@ def run_query(database: Database, name_or_sql: str, params: Mapping[str, object]
     for unknown in given.keys() - set(statement.parameters):
         raise QueryError(f"no parameter {unknown!r} in this query{_nearest(unknown, statement.parameters)}")
     values = {**dict.fromkeys(statement.parameters), **given}
-    with _read_only(database) as connection:
+    with _read_only(database) as connection, _limited(connection, timeout_s):
         return _execute(connection, statement, values)
 
 
@@ -71,10 +79,12 @@ def _execute(connection: Connection, statement: Statement, values: dict[str, obj
         result = connection.execute(text(statement.sql), values)
         return Table(tuple(result.keys()), tuple(tuple(_plain(value) for value in row) for row in result))
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or _was_interrupted(error):
             raise
         message = str(error.orig).split("\n")[0]
         raise QueryError(f"the database refused the query: {message}") from None
+    except (OverflowError, UnicodeError) as error:  # of the driver, for a value of --set
+        raise QueryError(f"the database does not take a parameter: {error}") from None
 
 
 @contextmanager
@@ -85,6 +95,31 @@ def _read_only(database: Database) -> Iterator[Connection]:
         event.listen(engine.pool, "connect", _prepare_every_statement)
     with database.guard(), engine.connect() as connection:
         yield connection
+
+
+@contextmanager
+def _limited(connection: Connection, timeout_s: float) -> Iterator[None]:
+    """The database ends the statement where it takes longer; raises QueryError then."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(1000 * timeout_s))}")
+    else:
+        deadline = time.monotonic() + timeout_s
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    except DBAPIError as error:
+        if not _was_interrupted(error):
+            raise
+        raise QueryError(
+            f"the query had no answer after {timeout_s:g} s: ask for less, or give it longer with --timeout"
+        ) from None
+
+
+def _was_interrupted(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorcode", None)
+    return code in (_QUERY_CANCELED, sqlite3.SQLITE_INTERRUPT)
 
 
 def _prepare_every_statement(connection: Any, _: object) -> None:
@@ -115,9 +150,11 @@ def _plain(value: Any) -> Any:
         case Decimal():
             return float(value)
         case dict() | list():
-            return json.dumps(value)
+            return json.dumps(value, default=_plain)
         case date():
             return value.isoformat()
         case bytes():
             return value.hex()
-    return value
+        case None | bool() | int() | float() | str():
+            return value
+    return str(value)  # such as an interval or a UUID of PostgreSQL's

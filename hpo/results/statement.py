@@ -23,6 +23,8 @@ class Statement:
     """
 
     def __init__(self, sql: str) -> None:
+        if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in sql):
+            raise QueryError("the query has characters that are no text: remove them")
         self.parameters: list[str] = []
         self.sql = _TOKEN.sub(self._replace, sql).strip().removesuffix(";").rstrip()
         if ";" in self._bare(self.sql):

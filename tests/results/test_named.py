@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,117 @@ def test_what_may_not_run_changes_nothing(busy: Lab, query: str, expected: str) 
     with pytest.raises(QueryError, match=expected):
         run_query(busy.database, query)
     assert busy.everything() == before
+
+
+HOSTILE = [
+    "EXPLAIN ANALYZE DELETE FROM hpo_lease",
+    "SELECT 1 /* ; */ ; /* ; */ DELETE FROM hpo_lease",
+    "/* SELECT */ DELETE FROM hpo_lease",
+    "--\nSELECT\n;--\nDELETE FROM hpo_lease",
+    "WITH gone AS (UPDATE hpo_study SET status = 'done' RETURNING 1) SELECT * FROM gone",
+    "SELECT 1 UNION DELETE FROM hpo_lease",
+    "SELECT '\udc80'",
+    "SELECT 1 \0; DELETE FROM hpo_lease",
+    "SELECT " + "(" * 5_000,
+    "SELECT '" + "x" * 10_000,
+    "SELECT " + "$a$" * 3_333,
+    "x" * 10_000,
+    "'; DROP TABLE trials; --",
+]
+OF_POSTGRESQL = [
+    "SELECT set_config('transaction_read_only', 'off', false)",
+    "WITH off AS (SELECT set_config('transaction_read_only', 'off', true)) SELECT * FROM off FOR UPDATE",
+    "SET TRANSACTION READ WRITE",
+    "SELECT * INTO stolen FROM hpo_study",
+    "SELECT * FROM hpo_study FOR UPDATE",
+    "SELECT setval('studies_study_id_seq', 1)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT query_to_xml('DELETE FROM hpo_study', true, true, '')",
+    "COPY hpo_study TO PROGRAM 'cat > /tmp/stolen'",
+    "COPY (SELECT 1) TO '/tmp/stolen'",
+    "DO $$ BEGIN DELETE FROM hpo_study; END $$",
+    "CALL anything()",
+    "EXPLAIN ANALYZE EXECUTE anything",
+    r"SELECT E'\'; COMMIT; DELETE FROM hpo_study; --'",
+]
+OF_SQLITE = [
+    "ATTACH 'other.db' AS other",
+    "PRAGMA journal_mode = DELETE",
+    "SELECT * FROM pragma_query_only(0)",
+    "SELECT load_extension('anything')",
+    "SELECT writefile('stolen', 'x')",
+    "SELECT fts3_tokenizer('simple', x'00')",
+    "VACUUM INTO 'stolen.db'",
+    "REPLACE INTO hpo_lease SELECT * FROM hpo_lease",
+    "WITH one AS (SELECT 1) UPDATE hpo_study SET status = 'done'",
+    "SELECT randomblob(2000000000)",
+]
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_a_hostile_query_changes_nothing(busy: Lab, query: str) -> None:
+    before = busy.everything()
+    with pytest.raises(QueryError):
+        run_query(busy.database, query)
+    assert busy.everything() == before
+
+
+@pytest.mark.parametrize("query", OF_POSTGRESQL + OF_SQLITE)
+def test_nor_does_one_in_the_words_of_a_database(busy: Lab, query: str) -> None:
+    """Every one of them is refused by both: one does not know the other's functions."""
+    before = busy.everything()
+    with pytest.raises(QueryError):
+        run_query(busy.database, query)
+    assert busy.everything() == before
+    assert not Path("stolen").exists()
+    assert not Path("/tmp/stolen").exists()
+
+
+def test_what_is_explained_is_not_done(busy: Lab) -> None:
+    before = busy.everything()
+    analyze = "ANALYZE CREATE TABLE made AS SELECT 1" if busy.database.dialect == "postgresql" else "DROP TABLE trials"
+    run_query(busy.database, f"EXPLAIN {analyze}")
+    assert busy.everything() == before
+    with pytest.raises(QueryError, match="made"):
+        run_query(busy.database, "SELECT * FROM made")
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+def test_a_query_that_takes_too_long_is_ended(busy: Lab) -> None:
+    begun = time.monotonic()
+    with pytest.raises(QueryError, match=r"no answer after 0\.3 s .* --timeout"):
+        run_query(busy.database, ENDLESS, timeout_s=0.3)
+    assert 0.3 <= time.monotonic() - begun < 20
+    if busy.database.dialect == "postgresql":
+        with pytest.raises(QueryError, match="no answer"):
+            run_query(busy.database, "SELECT set_config('statement_timeout', '0', false), pg_sleep(60)", timeout_s=0.3)
+    assert run_query(busy.database, "SELECT 1", timeout_s=5.0).rows == ((1,),)
+
+
+def test_rows_that_never_end_are_ended(sqlite_made_url: str) -> None:
+    with connect(sqlite_made_url) as database, pytest.raises(QueryError, match="no answer"):
+        run_query(database, ENDLESS.replace("count(*)", "i"), timeout_s=0.3)
+
+
+@pytest.mark.parametrize("value", ["\udc80", 10**30, "x\0y", "'; DROP TABLE trials; --", "x" * 10_000])
+def test_a_parameter_is_a_value_and_no_more(busy: Lab, value: object) -> None:
+    before = busy.everything()
+    with contextlib.suppress(QueryError):  # what no column of the database can hold
+        assert _dicts(busy.database, "best", {"study": value}) == []
+    assert busy.everything() == before
+
+
+def test_text_that_is_none(sqlite_made_url: str) -> None:
+    with connect(sqlite_made_url) as database, pytest.raises(QueryError, match="UTF-8"):
+        run_query(database, "SELECT CAST(x'ff' AS TEXT)")
+
+
+def test_values_that_only_postgresql_has(postgres_made_url: str) -> None:
+    sql = "SELECT interval '90 s', ARRAY[1.5], '{1}'::int[], time '12:30', '10.0.0.1'::inet, 'NaN'::numeric::text"
+    with connect(postgres_made_url) as database:
+        assert run_query(database, sql).rows == (("0:01:30", "[1.5]", "[1]", "12:30:00", "10.0.0.1", "NaN"),)
 
 
 def test_postgresql_itself_takes_only_one_statement(postgres_made_url: str, make_lab: Callable[..., Lab]) -> None:

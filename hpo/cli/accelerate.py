@@ -12,6 +12,7 @@ import click
 from hpo.cli import text
 from hpo.cli.options import examples, json_option
 from hpo.cli.output import to_json
+from hpo.cli.terminal import say
 from hpo.errors import HpoError
 
 
@@ -42,7 +43,7 @@ def accelerate(as_json: bool) -> None:
     found = _build()
     if found.switched_off:
         _say(f"HPO_ACCELERATOR={os.environ['HPO_ACCELERATOR']} switches it off: unset it to use the accelerator")
-    click.echo(to_json(asdict(found)) if as_json else f"{found.library}  {found.instructions}")
+    say(to_json(asdict(found)) if as_json else f"{found.library}  {found.instructions}")
 
 
 def _build() -> Found:
@@ -65,4 +66,4 @@ def _build() -> Found:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)

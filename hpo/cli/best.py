@@ -13,6 +13,7 @@ from hpo.cli.options import examples, format_options, open_to_read, storage_opti
 from hpo.cli.output import Column, show
 from hpo.cli.parameters import parameter_columns
 from hpo.cli.summary import best_record, verdict_lines
+from hpo.cli.terminal import say
 from hpo.config.training import Measurement
 from hpo.errors import InputError
 from hpo.report.verdicts import Verdicts
@@ -57,7 +58,7 @@ def _show_ranking(database: Database, study: str, top: int, form: str) -> None:
     rows = [best_record(row, found) for row in queries.best(database, study, top)]
     show(rows, columns(rows), form, empty=f"no trial of {study!r} was trained to its end yet")
     if form == "table" and rows:
-        click.echo("\n".join(["", *verdict_lines(found)]), err=True)
+        say("\n".join(["", *verdict_lines(found)]), err=True)
 
 
 def _show_front(database: Database, name: str, against: Sequence[str], form: str) -> None:

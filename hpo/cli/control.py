@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from hpo.cli.options import examples, open_to_write, storage_option
+from hpo.cli.terminal import say
 from hpo.errors import InputError
 
 
@@ -22,7 +25,7 @@ def pause(study: str, storage: str | None) -> None:
 def resume(study: str, storage: str | None) -> None:
     """Let workers take the trials of STUDY again, where they were left."""
     _change(study, storage, "running")
-    click.echo(f"its trials wait for workers: launch its config again, or  hpo worker --study {study}", err=True)
+    say(f"its trials wait for workers: launch its config again, or  hpo worker --study {shlex.quote(study)}", err=True)
 
 
 @click.command(epilog=examples("hpo stop quickstart"))
@@ -44,7 +47,7 @@ def _change(name: str, storage: str | None, status: str) -> None:
             )
         store.set_status(database, found.study_id, status)
     was = "as before" if found.status == status else f"was {found.status}"
-    click.echo(f"{name}: {status} ({was})")
+    say(f"{name}: {status} ({was})")
 
 
 _VERBS = {"paused": "pause", "running": "resume", "stopped": "stop"}

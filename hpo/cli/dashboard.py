@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.cli.options import examples, open_to_write, storage_option
+from hpo.cli.terminal import say
 from hpo.cli.token import given_token, made_up_token
 from hpo.report.access import LOCAL, Access
 
@@ -61,7 +62,7 @@ def _page(database: Database, study: str | None) -> str:
 
 
 def _serve(database: Database, port: int | None, page: str, browser: bool, access: Access) -> None:
-    click.echo(f"starting on {database.url_masked} ...", err=True)  # optuna-dashboard's imports take seconds
+    say(f"starting on {database.url_masked} ...", err=True)  # optuna-dashboard's imports take seconds
     import optuna
 
     from hpo.report.dashboard import application
@@ -71,16 +72,16 @@ def _serve(database: Database, port: int | None, page: str, browser: bool, acces
     guarded = access.guard(application(database, storage))
     with bind(port, guarded, access.host) as server, NotesThread(database, storage):
         url = server.url + page
-        click.echo(url)
+        say(url)
         if access.token != given_token():  # what the environment has is known to whoever is to log in
-            click.echo(f"log in with  {url}?token={access.token}", err=True)
-        click.echo("Ctrl-C ends it", err=True)
+            say(f"log in with  {url}?token={access.token}", err=True)
+        say("Ctrl-C ends it", err=True)
         if browser and _has_browser():
             webbrowser.open(url)  # without the token: everybody on this machine can see a browser's arguments
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            click.echo("ended", err=True)
+            say("ended", err=True)
 
 
 def _has_browser() -> bool:

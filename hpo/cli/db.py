@@ -8,6 +8,7 @@ import click
 
 from hpo.cli.options import examples, json_option, storage_option, storage_url
 from hpo.cli.output import to_json
+from hpo.cli.terminal import say
 from hpo.errors import SchemaMismatch
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def upgrade(storage: str | None) -> None:
     with engine.connect(storage_url(storage), check_schema=False) as database:
         before = migrate.check(database)
         after = migrate.upgrade(database)
-        click.echo(f"{database.url_masked}: {_change(before, after)}")
+        say(f"{database.url_masked}: {_change(before, after)}")
 
 
 @db.command(
@@ -58,7 +59,7 @@ def check(storage: str | None, as_json: bool) -> None:
     with engine.connect(storage_url(storage), write=False, check_schema=False) as database:
         state = migrate.check(database)
         if as_json:
-            click.echo(to_json(_record(database.url_masked, state)))
+            say(to_json(_record(database.url_masked, state)))
         try:
             versions.require_current(database, state)
         except SchemaMismatch:
@@ -66,7 +67,7 @@ def check(storage: str | None, as_json: bool) -> None:
                 raise click.exceptions.Exit(1) from None
             raise
         if not as_json:
-            click.echo(f"{database.url_masked}: good: hpo revision {state.hpo}, Optuna revision {state.optuna}")
+            say(f"{database.url_masked}: good: hpo revision {state.hpo}, Optuna revision {state.optuna}")
 
 
 def _record(url: str, state: SchemaState) -> dict[str, object]:

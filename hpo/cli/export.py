@@ -11,6 +11,7 @@ import click
 from hpo.cli import text
 from hpo.cli.options import TrialNumber, examples, open_to_read, storage_option
 from hpo.cli.output import to_yaml
+from hpo.cli.terminal import say
 from hpo.config import TrialConfig
 from hpo.errors import InputError, TrialNotFound
 from hpo.results import queries
@@ -29,7 +30,7 @@ MAX_NAME = 200  # of a study
 def export(study: str, trial: int | None, output: str, force: bool, storage: str | None) -> None:
     """Write a trial's config, every field filled in, as a study config without a search: hpo train takes it."""
     target = None if output == "-" else Path(output)
-    if target is not None and target.exists() and not force:
+    if target is not None and _exists(target) and not force:
         raise InputError(f"{target} exists: give another name with -o, or --force to replace it")
     with open_to_read(storage) as database:
         exported = as_yaml(_detail(database, study, trial))
@@ -37,7 +38,7 @@ def export(study: str, trial: int | None, output: str, force: bool, storage: str
         click.echo(exported, nl=False)
         return
     _write(target, exported)
-    click.echo(f"{target}: train and test it with  hpo train {target}", err=True)
+    say(f"{target}: train and test it with  hpo train {target}", err=True)
 
 
 def _detail(database: Database, study: str, number: int | None) -> TrialDetail:
@@ -70,8 +71,8 @@ def _write(target: Path, content: str) -> None:
     """In one step: no other program reads half a file, and a full disk leaves the old one."""
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero in the name
+        raise InputError(f"{target} cannot be written: {getattr(error, 'strerror', error)}") from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(content)
@@ -80,6 +81,13 @@ def _write(target: Path, content: str) -> None:
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise InputError(f"{target} cannot be written: {error.strerror}") from None
+
+
+def _exists(target: Path) -> bool:
+    try:
+        return target.exists()
+    except (OSError, ValueError):  # no file can have this name: writing it says why
+        return False
 
 
 def _umask() -> int:

@@ -11,6 +11,7 @@ from hpo.cli import text
 from hpo.cli.interrupt import INTERRUPTED
 from hpo.cli.options import examples, home, json_option, storage_option, storage_url
 from hpo.cli.preflight import require_packages, require_search
+from hpo.cli.terminal import say
 from hpo.config import StudyConfig, load_study_config
 from hpo.errors import StorageError
 from hpo.executors import devices
@@ -78,7 +79,7 @@ def _run(study: Study, url: str, slots: list[SlotPlan], as_json: bool) -> int:
         early = f"its search stopped {last.stop_reason}"
         ended = f"all its {config.stop.trials} trials have ended" if last.stop_reason is None else early
         ended += ", and those that confirm the best" * bool(config.stop.confirm)
-        click.echo(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
+        say(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
         return print_summary(last, database, url, as_json)
     executor = LocalExecutor(config.name, url, slots, study.folder(home()) / "logs")
     with Interrupt() as interrupt, display() as shown:
@@ -87,7 +88,7 @@ def _run(study: Study, url: str, slots: list[SlotPlan], as_json: bool) -> int:
             shown.say(_warm_start(source))
         last = Session(study, executor, watch, shown, interrupt).run()
     if interrupt.asked:
-        click.echo("stopped; nothing is lost: the same command goes on where it stands", err=True)
+        say("stopped; nothing is lost: the same command goes on where it stands", err=True)
         return INTERRUPTED
     _write_notes(study)
     return print_summary(last, database, url, as_json)
@@ -100,7 +101,7 @@ def _write_notes(study: Study) -> None:
     try:
         sync(study.database, study.study_id)
     except StorageError as error:
-        click.echo(f"the dashboard's notes were not written, hpo dashboard will: {error}", err=True)
+        say(f"the dashboard's notes were not written, hpo dashboard will: {error}", err=True)
 
 
 def _confirmation(config: StudyConfig) -> str:

@@ -6,7 +6,6 @@ import sys
 from contextlib import AbstractContextManager
 from typing import IO, Protocol
 
-import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from hpo.cli import text
 from hpo.cli.progress import Progress, counts, new_lines, standing
+from hpo.cli.terminal import printable, say
 
 SILENCE_S = 60.0  # a log that says nothing for longer looks like one of a program that hangs
 BAR_WIDTH = 24
@@ -64,7 +64,7 @@ class PlainDisplay:
 
     def say(self, message: str) -> None:
         """The message as it is."""
-        click.echo(message, file=self._stream)
+        say(message, file=self._stream)
 
 
 class LiveDisplay:
@@ -90,14 +90,16 @@ class LiveDisplay:
 
     def say(self, message: str) -> None:
         """The message above the block."""
-        self._live.console.print(Text(message))
+        self._live.console.print(Text(printable(message)))
 
 
 def render(now: Progress) -> RenderableType:
     """The block: how far, what was found, how long, and a line for each running trial."""
     head = _grid(columns=4, bar=1)
     ended = ProgressBar(total=now.total, completed=len(now.ended))
-    head.add_row(Text(now.study, style="bold"), ended, Text(f"{len(now.ended)}/{now.total} trials"), Text(counts(now)))
+    head.add_row(
+        Text(printable(now.study), style="bold"), ended, Text(f"{len(now.ended)}/{now.total} trials"), Text(counts(now))
+    )
     if now.to_confirm:
         again = ProgressBar(total=now.to_confirm, completed=len(now.confirmations))
         head.add_row(Text("the best again"), again, Text(f"{len(now.confirmations)}/{now.to_confirm} new seeds"))
@@ -134,7 +136,7 @@ def _running(now: Progress) -> Table:
     for trial in now.running:
         table.add_row(
             Text(trial.name),
-            Text(trial.where),
+            Text(printable(trial.where)),
             ProgressBar(total=trial.meta_iterations, completed=trial.meta_iteration),
             Text(f"{trial.meta_iteration}/{trial.meta_iterations}"),
             Text(text.of(trial.objective)),

@@ -15,6 +15,7 @@ import click
 
 import hpo
 from hpo.cli.interrupt import INTERRUPTED
+from hpo.cli.terminal import say
 from hpo.errors import HpoError
 
 
@@ -101,7 +102,7 @@ def exit_code(run: Callable[[], object]) -> int:
     except click.ClickException as error:
         return _refused(error)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         return INTERRUPTED
     except Exception as error:
         bug = f"{type(error).__name__}: {error}\nThis is a bug in hpo: HPO_DEBUG=1 shows where it happened."
@@ -112,7 +113,7 @@ def exit_code(run: Callable[[], object]) -> int:
 def _failed(message: str, code: int) -> int:
     if os.environ.get("HPO_DEBUG") == "1":
         traceback.print_exc()
-    click.echo(f"error: {message}", err=True)
+    say(f"error: {message}", err=True)
     return code
 
 
@@ -121,9 +122,9 @@ def _refused(error: click.ClickException) -> int:
         error.show()
         return error.exit_code
     message = error.format_message()
-    click.echo(f"error: {message[:1].lower()}{message[1:]}", err=True)
+    say(f"error: {message[:1].lower()}{message[1:]}", err=True)
     if (context := getattr(error, "ctx", None)) is not None:
-        click.echo(f"see  {context.command_path} --help", err=True)
+        say(f"see  {context.command_path} --help", err=True)
     return error.exit_code
 
 

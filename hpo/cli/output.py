@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from hpo.cli.text import printable
+from hpo.cli.terminal import printable, say
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Row = Mapping[str, Any]
 _UNLIMITED = 100_000  # characters in a line
+_BEYOND_ASCII = re.compile(r"[^\n\x20-\x7e]")
 _MIN_FOLDED = 20  # characters: a text that folds more often is hard to read
 
 
@@ -35,13 +37,21 @@ class Column:
 def show(rows: Sequence[Row], columns: Sequence[Column], form: str, empty: str = "") -> None:
     """Prints ``rows`` in the format of the verb's ``--format``; ``empty`` tells a person why there are none."""
     if form != "table":
-        click.echo(as_data(rows, form), nl=False)
+        _show_data(as_data(rows, form))
     elif not rows:
-        click.echo(empty, err=True)
+        say(empty, err=True)
     elif sys.stdout.isatty():
         _show_in_terminal(rows, columns)
     else:
-        click.echo(plain_table(rows, columns))
+        say(plain_table(rows, columns))
+
+
+def _show_data(text: str) -> None:
+    """As it is for a program; CSV alone has no escapes of its own for a terminal."""
+    if sys.stdout.isatty():
+        say(text.removesuffix("\n"))
+    else:
+        click.echo(text, nl=False, color=True)  # else click takes out what looks like a colour
 
 
 def as_data(rows: Sequence[Row], form: str) -> str:
@@ -54,8 +64,9 @@ def as_data(rows: Sequence[Row], form: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Valid JSON: it has no infinity and no NaN, so they are null."""
-    return json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str)
+    """Valid JSON: it has no infinity and no NaN, so they are null. What a terminal would obey is escaped."""
+    written = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str)
+    return _BEYOND_ASCII.sub(lambda char: char[0] if char[0].isprintable() else json.dumps(char[0])[1:-1], written)
 
 
 def to_yaml(value: Any) -> str:
@@ -73,11 +84,18 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+class _UnixLines(io.StringIO):
+    """Python quotes a carriage return only where rows end with one."""
+
+    def write(self, row: str) -> int:
+        return super().write(row.removesuffix("\r\n") + "\n")
+
+
 def _to_csv(rows: Sequence[Row]) -> str:
     flat = [_flat(row) for row in rows]
     heading = list(dict.fromkeys(key for row in flat for key in row))  # conditional parameters: not every row has them
-    text = io.StringIO()
-    writer = csv.DictWriter(text, heading, lineterminator="\n")
+    text = _UnixLines()
+    writer = csv.DictWriter(text, heading)
     writer.writeheader()
     writer.writerows(flat)
     return text.getvalue()
@@ -118,7 +136,7 @@ def _show_in_terminal(rows: Sequence[Any], columns: Sequence[Column]) -> None:
         widths = [0 if column.right else max(len(line[i]) for line in lines) for i, column in enumerate(columns)]
         left = max(widths) - excess
         if left < _MIN_FOLDED:
-            click.echo(plain_table(rows, columns))
+            say(plain_table(rows, columns))
             return
         widest = table.columns[widths.index(max(widths))]
         widest.width, widest.no_wrap = left, False

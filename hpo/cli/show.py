@@ -12,6 +12,7 @@ from hpo.cli import text
 from hpo.cli.options import TrialNumber, examples, json_option, open_to_read, storage_option
 from hpo.cli.output import Column, plain_table, to_json, to_yaml
 from hpo.cli.studies import moment
+from hpo.cli.terminal import say
 from hpo.records import AdaptationCurve
 from hpo.results import queries
 from hpo.results.rows import TrialDetail, TrialRow
@@ -38,7 +39,7 @@ def show(study: str, trial: int, storage: str | None, as_json: bool) -> None:
     with open_to_read(storage) as database:
         found = queries.trial(database, study, trial)
         warm_start = queries.study(database, study).warm_start
-    click.echo(to_json(as_record(found, warm_start)) if as_json else as_text(found, warm_start))
+    say(to_json(as_record(found, warm_start)) if as_json else as_text(found, warm_start))
 
 
 def as_record(found: TrialDetail, warm_start: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import click
 from hpo.cli import text
 from hpo.cli.options import examples, format_options, json_option, open_to_read, storage_option
 from hpo.cli.output import Column, plain_table, show, to_json
+from hpo.cli.terminal import say
 from hpo.config.constraints import in_words
 from hpo.results import queries
 from hpo.results.rows import RunningRow, StudyProgress, StudyRow, WorkerRow
@@ -60,12 +61,12 @@ def status(study: str | None, storage: str | None, as_json: bool) -> None:
         names = [study] if study else [row.study for row in queries.summaries(database) if row.status is not None]
         found = [queries.progress(database, name) for name in names]
         if as_json:
-            click.echo(to_json(as_record(found[0]) if study else [as_record(one) for one in found]))
+            say(to_json(as_record(found[0]) if study else [as_record(one) for one in found]))
         elif found:
             workers = queries.workers(database)
-            click.echo("\n\n".join(as_text(one, workers) for one in found))
+            say("\n\n".join(as_text(one, workers) for one in found))
         else:
-            click.echo(f"{database.url_masked} holds no study yet", err=True)
+            say(f"{database.url_masked} holds no study yet", err=True)
 
 
 def as_record(found: StudyProgress) -> dict[str, Any]:

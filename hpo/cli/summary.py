@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-import click
-
 from hpo.cli import text
 from hpo.cli.options import storage_url
 from hpo.cli.output import to_json
 from hpo.cli.progress import EndedTrial, Progress, most_frequent_failure
+from hpo.cli.terminal import say
 from hpo.report.verdicts import Verdicts
 from hpo.results import queries
 from hpo.results.engine import Database
@@ -25,12 +24,12 @@ def print_summary(last: Progress, database: Database, url: str, as_json: bool) -
     found = Verdicts.of(database, queries.study(database, last.study))
     best = ranked[0] if ranked else None
     if as_json:
-        click.echo(to_json(record(last, best, found)))
+        say(to_json(record(last, best, found)))
     else:
         stopped = [f"the search stopped {last.stop_reason}"] if last.stop_reason else []
-        click.echo("\n".join([_headline(last), *stopped, *_result(last, best, found, database, url)]))
+        say("\n".join([_headline(last), *stopped, *_result(last, best, found, database, url)]))
     if last.failed and len(last.failed) == len(last.ended):
-        click.echo(f"error: every trial failed; most often: {most_frequent_failure(last)}", err=True)
+        say(f"error: every trial failed; most often: {most_frequent_failure(last)}", err=True)
         return EVERY_TRIAL_FAILED
     return 0
 

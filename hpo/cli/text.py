@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpo.cli.terminal import printable
 from hpo.report.text import after, duration, estimate, interval, memory, of, of_new_seeds
 
 __all__ = [
@@ -49,11 +50,6 @@ def scalar(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def printable(value: str) -> str:
-    """Without control characters: a study's name or a reason is not to steer the terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
 
 
 def one_line(value: str, width: int = 100) -> str:

@@ -15,6 +15,7 @@ from hpo.cli.options import examples, json_option
 from hpo.cli.output import Column, plain_table, to_json
 from hpo.cli.preflight import require_device, require_packages
 from hpo.cli.seeds import SeedPool, SeedRun, processes_for, with_seeds
+from hpo.cli.terminal import say
 from hpo.config import TrialConfig, load_study_config
 from hpo.errors import HpoError, InputError
 from hpo.meta.seed_process import SeedFailure, SeedResult
@@ -67,7 +68,7 @@ def train(configs: tuple[Path, ...], seeds: int, device: str | None, profile: bo
     device = require_device(device)
     runs = [run for path, config in zip(configs, loaded, strict=True) for run in with_seeds(str(path), config, seeds)]
     tested = _collect(runs, _train(runs, device, profile=profile))
-    click.echo(to_json(as_record(tested)) if as_json else as_text(tested))
+    say(to_json(as_record(tested)) if as_json else as_text(tested))
 
 
 def _load(path: Path) -> TrialConfig:
@@ -87,14 +88,14 @@ def _require_same_tests(where: str, first: TrialConfig, second: TrialConfig) -> 
 
 def _train(runs: Sequence[SeedRun], device: str, *, profile: bool) -> list[SeedResult | SeedFailure]:
     processes, threads = processes_for(device, len(runs))
-    click.echo(f"{len(runs)} trainings on {device}, {processes} at a time, {threads} threads each", err=True)
+    say(f"{len(runs)} trainings on {device}, {processes} at a time, {threads} threads each", err=True)
     return SeedPool(device, threads, processes, _say, profile=profile).train(runs)
 
 
 def _say(run: SeedRun, report: Report) -> None:
     done = f"{report.meta_iteration}/{run.config.training.meta_iterations}"
     found = f"{run.config.objective.metric} {text.of(report.objective)} on the validation tasks"
-    click.echo(f"{run.label} seed {run.seed}: {done}  {found}  {text.duration(report.seconds)}", err=True)
+    say(f"{run.label} seed {run.seed}: {done}  {found}  {text.duration(report.seconds)}", err=True)
 
 
 def _collect(runs: Sequence[SeedRun], results: Sequence[SeedResult | SeedFailure]) -> list[Scores]:

@@ -8,6 +8,7 @@ import click
 
 from hpo.cli.options import examples, home, open_to_write, storage_option
 from hpo.cli.preflight import require_device
+from hpo.cli.terminal import printable
 from hpo.executors.devices import cores
 
 _log = logging.getLogger("hpo.worker")
@@ -46,5 +47,15 @@ def worker(study: str | None, device: str | None, threads: int | None, storage: 
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class _Lines(logging.Formatter):
+    """One line a message, but for tracebacks."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
+        """Without control characters."""
+        return printable(super().formatMessage(record))

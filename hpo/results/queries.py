@@ -96,8 +96,15 @@ def summaries(database: Database) -> list[StudySummary]:
 
 def find_study(database: Database, name: str) -> StudyRow | None:
     """The study of this name that hpo has made, or None."""
+    if not _can_be_stored(name):
+        return None
     found = _study_rows(database, _STUDIES.where(studies.c.study_name == name))
     return found[0] if found else None
+
+
+def _can_be_stored(name: str) -> bool:
+    """What is no text (an argument in another encoding) no driver takes, and PostgreSQL stores no zero."""
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in name)
 
 
 def study(database: Database, name: str) -> StudyRow:

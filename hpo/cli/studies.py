@@ -58,10 +58,14 @@ def studies(storage: str | None, form: str) -> None:
 def status(study: str | None, storage: str | None, as_json: bool) -> None:
     """How far STUDY is, its best trial and what runs; without STUDY, of every study that hpo has made."""
     with open_to_read(storage) as database:
-        names = [study] if study else [row.study for row in queries.summaries(database) if row.status is not None]
+        names = (
+            [study]
+            if study is not None
+            else [row.study for row in queries.summaries(database) if row.status is not None]
+        )
         found = [queries.progress(database, name) for name in names]
         if as_json:
-            say(to_json(as_record(found[0]) if study else [as_record(one) for one in found]))
+            say(to_json(as_record(found[0]) if study is not None else [as_record(one) for one in found]))
         elif found:
             workers = queries.workers(database)
             say("\n\n".join(as_text(one, workers) for one in found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 from pathlib import Path
 
 import yaml
@@ -61,7 +62,7 @@ def _nearest_file(path: Path) -> str:
         return f": the folder {folder} does not exist"
     names = sorted(found.name for suffix in ("*.yaml", "*.yml") for found in folder.glob(suffix))
     near = [folder / name for name in difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)]
-    if candidates := [*sorted(folder.glob(f"*/{path.name}")), *near]:
+    if candidates := [*sorted(folder.glob(f"*/{glob.escape(path.name)}")), *near]:
         return f"; did you mean {candidates[0]}?"
     return f"; {folder} has: {', '.join(names[:10])}" if names else ""
 

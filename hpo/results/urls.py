@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -46,11 +47,12 @@ class Location:
         return self.url.render_as_string(hide_password=False)
 
     def scrub(self, text: str) -> str:
-        """``text`` without this location's passwords."""
+        """``text`` without this location's passwords, plain or as a URL has them."""
         options = [self.url.query.get(key) for key in _SECRET_OPTIONS]
         secrets = [self.url.password, *(option for option in options if isinstance(option, str))]
         for secret in filter(None, secrets):
-            text = text.replace(secret, "***")
+            for written in (quote(secret, safe=""), quote(secret), secret):
+                text = text.replace(written, "***")
         return text
 
 

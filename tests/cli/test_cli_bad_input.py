@@ -55,6 +55,7 @@ def test_a_wrong_config(verb: str, changes: dict[str, Any], expected: list[str],
     ("name", "content", "expected"),
     [
         ("missing.yaml", None, "there is no such file"),
+        ("**[x.yaml", None, "there is no such file"),
         ("list.yaml", "- a\n- b\n", "a list"),
         ("broken.yaml", "name: [a\n", "YAML"),
         ("empty.yaml", "", "empty"),

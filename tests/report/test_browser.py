@@ -6,7 +6,7 @@ import html
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,3 +135,19 @@ def test_the_link_of_the_terminal_logs_in(guarded_site: Site) -> None:
     assert "few-shot languages (id=1)" in page
     assert guarded_site.answers["/api/studies/1"] == "200 OK"
     assert TOKEN not in page
+
+
+SCRIPT = "<img src=x onerror=document.body.dataset.ran=1><script>document.body.dataset.ran=1</script>"
+
+
+@pytest.mark.parametrize("path", ["", "/studies/2", "/studies/2/note", "/studies/2/trials?numbers=1"])
+def test_what_a_name_or_a_reason_says_is_not_run(
+    database: Any, make_lab: Callable[..., Any], tmp_path: Path, path: str
+) -> None:
+    lab = make_lab(database, name=SCRIPT)
+    lab.ok(0.5)
+    lab.failed(f"{SCRIPT}\n```\n{SCRIPT}")
+    with served(lab, tmp_path / "profile", Access()) as site:
+        page = site.page(path)
+    assert html.escape(SCRIPT, quote=False) in page
+    assert "data-ran" not in page

@@ -14,13 +14,11 @@ from hpo.launch import create_or_resume
 from hpo.results.engine import Database, connect
 from hpo.study import Study
 from tests.cli.conftest import RAW, ended, folder, ok, quiet_optuna, run, write
-from tests.results.conftest import postgres_made_url, postgres_template, sqlite_template
+from tests.results.conftest import sqlite_template
 
 __all__ = [
     "folder",
     "ok",
-    "postgres_made_url",
-    "postgres_template",
     "quiet_optuna",
     "run",
     "sqlite_template",

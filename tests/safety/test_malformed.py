@@ -115,19 +115,19 @@ def dumped(database: Database) -> dict[str, list[str]]:
         return {name: sorted(map(str, connection.exec_driver_sql(f"SELECT * FROM {name}"))) for name in tables}
 
 
-def test_nor_on_postgresql(postgres_made_url: str, make_study: MakeStudy, folder: Path) -> None:
+def test_nor_on_postgresql(postgres_url: str, make_study: MakeStudy, folder: Path) -> None:
     random = Random(4)
-    with connect(postgres_made_url) as database:
+    with connect(postgres_url, create=True) as database:
         make_study(database)
         before = dumped(database)
         for _ in range(ON_POSTGRESQL):
             arguments = malformed.query(random)
             if not is_help(arguments[0]):
-                refused("query", *arguments, "--storage", postgres_made_url)
+                refused("query", *arguments, "--storage", postgres_url)
         for _ in range(ON_POSTGRESQL):
             name = malformed.name(random)
             if name.strip() != "lab" and not is_help(name):
-                refused("best", "--storage", postgres_made_url, name)
+                refused("best", "--storage", postgres_url, name)
         assert dumped(database) == before
     assert list(folder.iterdir()) == []
 

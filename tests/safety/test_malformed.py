@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -65,6 +66,16 @@ def refused(*arguments: str) -> None:
     assert all(char.isprintable() or char == "\n" for char in message), message
 
 
+def names(random: Random, count: int) -> Iterator[str]:
+    drawn = (malformed.name(random) for _ in itertools.count())
+    return itertools.islice((name for name in drawn if name.strip() != "lab" and not is_help(name)), count)
+
+
+def queries(random: Random, count: int) -> Iterator[list[str]]:
+    drawn = (malformed.query(random) for _ in itertools.count())
+    return itertools.islice((arguments for arguments in drawn if not is_help(arguments[0])), count)
+
+
 def is_help(argument: str) -> bool:
     return argument.startswith(("-h", "--h"))
 
@@ -91,20 +102,15 @@ def test_malformed_configs(study: Study, folder: Path) -> None:
 
 def test_names_of_nothing(study: Study, folder: Path) -> None:
     random = Random(2)
-    for _ in range(NAMES):
-        verb, name = random.choice(VERBS), malformed.name(random)
-        if name.strip() == "lab" or is_help(name):
-            continue
+    for name in names(random, NAMES):
+        verb = random.choice(VERBS)
         with unchanged(folder, (verb, name)):
             refused(*verb, name, *["0"] * (verb[0] == "show"))
 
 
 def test_queries_that_do_not_read(study: Study, folder: Path) -> None:
     random = Random(3)
-    for _ in range(QUERIES):
-        arguments = malformed.query(random)
-        if is_help(arguments[0]):
-            continue
+    for arguments in queries(random, QUERIES):
         with unchanged(folder, arguments):
             refused("query", *arguments)
 
@@ -120,14 +126,10 @@ def test_nor_on_postgresql(postgres_url: str, make_study: MakeStudy, folder: Pat
     with connect(postgres_url, create=True) as database:
         make_study(database)
         before = dumped(database)
-        for _ in range(ON_POSTGRESQL):
-            arguments = malformed.query(random)
-            if not is_help(arguments[0]):
-                refused("query", *arguments, "--storage", postgres_url)
-        for _ in range(ON_POSTGRESQL):
-            name = malformed.name(random)
-            if name.strip() != "lab" and not is_help(name):
-                refused("best", "--storage", postgres_url, name)
+        for arguments in queries(random, ON_POSTGRESQL):
+            refused("query", *arguments, "--storage", postgres_url)
+        for name in names(random, ON_POSTGRESQL):
+            refused("best", "--storage", postgres_url, name)
         assert dumped(database) == before
     assert list(folder.iterdir()) == []
 

@@ -13,7 +13,7 @@ from hpo.records import Outcome
 from hpo.results import confirmations, queries, store
 from hpo.results.database import Database
 from hpo.results.prospects import prospects
-from hpo.results.rows import StudyRow, TrialRow
+from hpo.results.rows import StudyRow, TrialCounts, TrialRow
 from hpo.settling import SUGGESTIONS, is_settled, reason
 from hpo.space import Space, is_near
 
@@ -31,8 +31,10 @@ class Stages:
 
     def trials_left(self) -> int:
         """How many trials of the search are still to be asked for: by now, as somebody may have raised their number."""
-        row, begun = self._row(), queries.count_trials(self.database, self.study_id).begun
-        return 0 if row.stop_reason is not None else _stop(row).trials - begun
+        row = self._row()
+        if row.stop_reason is not None:
+            return 0
+        return _stop(row).trials - queries.count_trials(self.database, self.study_id).begun
 
     def stop_if_settled(self) -> None:
         """Ends the search where its config asks for that; only for who holds the ask lock."""
@@ -46,14 +48,16 @@ class Stages:
     def is_confirmation_due(self) -> bool:
         """Whether the search is over and the configs that are to be confirmed were not chosen yet."""
         row = self._row()
-        return row.candidates is None and _stop(row).confirm > 0 and self._is_searched(row)
+        if row.candidates is not None or _stop(row).confirm == 0:
+            return False
+        return _is_searched(row, queries.count_trials(self.database, self.study_id))
 
     def is_done(self) -> bool:
         """Whether as many trials have ended as the study asks for by now, and those that confirm the best of them."""
         row = self._row()
-        repeats = queries.count_confirmations(self.database, self.study_id)
+        search, repeats = queries.count(self.database, self.study_id)
         is_planned = row.candidates is not None or _stop(row).confirm == 0
-        return is_planned and repeats.begun == repeats.ended and self._is_searched(row)
+        return is_planned and repeats.begun == repeats.ended and _is_searched(row, search)
 
     def plan_confirmation(self) -> None:
         """Chooses the candidates by what is expected of them now, and adds the trainings that are missing.
@@ -90,12 +94,12 @@ class Stages:
                 if (number, seed) not in planned:
                     yield store.Repeat(number, seed, _with_seed(config, seed))
 
-    def _is_searched(self, row: StudyRow) -> bool:
-        counts = queries.count_trials(self.database, self.study_id)
-        return counts.ended >= (_stop(row).trials if row.stop_reason is None else counts.begun)
-
     def _row(self) -> StudyRow:
         return queries.study(self.database, self.name)
+
+
+def _is_searched(row: StudyRow, search: TrialCounts) -> bool:
+    return search.ended >= (_stop(row).trials if row.stop_reason is None else search.begun)
 
 
 def _expected(trial: TrialRow) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from hpo.competitors import Competitors
 from hpo.config import InvalidConfig, StudyConfig, TrialConfig
@@ -25,7 +26,7 @@ from hpo.errors import LeaseLost
 from hpo.records import Outcome, Report, TrialOutcome, TrialSpec
 from hpo.results import queries, store
 from hpo.results.engine import Database
-from hpo.sampler import make_sampler, suggested
+from hpo.sampler import distributions, make_sampler, proposed
 from hpo.space import Params, Space
 from hpo.stages import Stages
 from hpo.tradeoffs import logarithms
@@ -93,8 +94,6 @@ class Study:
 
     @cached_property
     def _pruner(self) -> optuna.pruners.BasePruner:
-        if self.config.pruner.kind == "none":
-            return optuna.pruners.NopPruner()
         return optuna.pruners.SuccessiveHalvingPruner(
             min_resource=self.config.pruner.min_iterations or self.config.training.eval_every,
             reduction_factor=self.config.pruner.reduction_factor,
@@ -149,7 +148,8 @@ class Study:
 
     def _begun(self, most: int, worker_id: str, host: str, device: str) -> Iterator[Lease]:
         """New trials while the budget lasts; the suggestions for several are made together."""
-        self._stages.stop_if_settled()
+        if self.config.stop.when_settled:
+            self._stages.stop_if_settled()
         if most > 1 and (left := self._stages.trials_left()) > 1:
             self.prepare(min(most, left))
         while self._stages.trials_left() > 0:
@@ -160,21 +160,18 @@ class Study:
             if (lease := self._begin(trial, worker_id, host, device)) is not None:
                 yield lease
 
-    def _new_trial(self, worker_id: str) -> optuna.Trial:
-        """One that somebody has enqueued, else a new one: ``study.ask()``, but fenced with the ask lock."""
-        trial_id = self.optuna_study._pop_waiting_trial_id()
-        if trial_id is None:
-            trial_id = store.new_trial(self.database, self.study_id, worker_id)
-        self.optuna_study._thread_local.cached_all_trials = None  # samplers read through it: see Study.ask
-        return self._trial(trial_id)
-
-    def _trial(self, trial_id: int) -> optuna.Trial:
-        self.optuna_study.get_trials(deepcopy=False)  # Optuna's cache writes no trial that it has not read
-        return optuna.trial.Trial(self.optuna_study, trial_id)
+    def _new_trial(self, worker_id: str) -> FrozenTrial:
+        """One that somebody has enqueued, else a new one, as ``study.ask()`` has it, but fenced with the ask lock."""
+        if queries.count_trials(self.database, self.study_id).waiting:
+            trial_id = self.optuna_study._pop_waiting_trial_id()
+            if trial_id is not None:
+                return self.database.optuna_storage.get_trial(trial_id)
+        return store.new_trial(self.database, self.study_id, worker_id)
 
     def _continue(self, abandoned: store.Abandoned, worker_id: str, host: str, device: str) -> Lease | None:
         if abandoned.config is None:  # its worker died between asking and beginning
-            return self._begin(self._trial(abandoned.trial_id), worker_id, host, device)
+            asked_for = self.database.optuna_storage.get_trial(abandoned.trial_id)
+            return self._begin(asked_for, worker_id, host, device)
         lease_s = self.config.execution.lease_s
         taken = store.take_over(self.database, abandoned.trial_id, worker_id, lease_s, host=host, device=device)
         if taken is None:
@@ -192,8 +189,9 @@ class Study:
         self._refuse(lease, Outcome.LOST, reason)
         return None
 
-    def _begin(self, trial: optuna.Trial, worker_id: str, host: str, device: str) -> Lease | None:
-        params = suggested(trial, self.space)
+    def _begin(self, trial: FrozenTrial, worker_id: str, host: str, device: str) -> Lease | None:
+        self.optuna_study._thread_local.cached_all_trials = None  # samplers read through it: see optuna.Study.ask
+        params = proposed(self.optuna_study, trial, self.space)
         self._save_posterior()
         config, refusal = self._trial_config(params)
         try:
@@ -207,6 +205,8 @@ class Study:
                 seed=config.training.seed,
                 host=host,
                 device=device,
+                params=params,
+                distributions=distributions(self.space),
                 prospect=getattr(self.sampler, "prospect", None),
             )
         except LeaseLost:  # let go a moment ago, and given to us by Optuna's queue: the next look continues it
@@ -251,6 +251,8 @@ class Study:
             return False  # trained to its end: nothing is saved by pruning it
         if lease.confirms is not None:
             return False  # nor is it a competitor: the pruner never sees it
+        if self.config.pruner.kind == "none":
+            return False
         with self.database.guard():
             frozen = self.database.optuna_storage.get_trial(lease.trial_id)
             return self._pruner.prune(self._competitors, frozen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 
@@ -26,6 +27,10 @@ class SharedEngineStorage(RDBStorage):
     @engine.setter
     def engine(self, own: Engine) -> None:
         own.dispose()  # RDBStorage.__init__ offers the engine that it made; it has not connected yet
+
+    def new_trial(self, study_id: int) -> FrozenTrial:
+        """A new RUNNING trial, as ``create_new_trial`` makes it, with its number."""
+        return self._create_new_trial(study_id)
 
     def within(self, connection: Connection) -> SharedEngineStorage:
         """The same storage, whose writes belong to ``connection``'s transaction and are committed by its owner."""

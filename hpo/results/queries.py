@@ -14,7 +14,7 @@ from sqlalchemy import Row, Select, func, select, text
 from hpo.errors import StudyNotFound, TrialNotFound
 from hpo.records import AdaptationCurve, CurvePoint, Estimate, sign
 from hpo.results.clock import epoch_now
-from hpo.results.counts import count_confirmations, count_trials
+from hpo.results.counts import count, count_confirmations, count_trials
 from hpo.results.database import Database
 from hpo.results.rows import (
     BestRow,
@@ -46,6 +46,7 @@ __all__ = [
     "TrialRow",
     "WorkerRow",
     "best",
+    "count",
     "count_confirmations",
     "count_trials",
     "find_study",
@@ -128,15 +129,16 @@ def progress(database: Database, name: str) -> StudyProgress:
     """Where the study stands; raises StudyNotFound."""
     found = study(database, name)
     best_rows = _best(database, found.study_id, 1)
+    counted = count(database, found.study_id)
     return StudyProgress(
         study=found,
-        counts=count_trials(database, found.study_id),
+        counts=counted.search,
         outcomes=_outcomes(database, found.study_id),
         best=best_rows[0] if best_rows else None,
         running=tuple(RunningRow(**row._mapping) for row in _read(database, _RUNNING, study_id=found.study_id)),
         workers=tuple(worker for worker in workers(database) if worker.study == name),
         trials_per_hour=_trials_per_hour(database, found.study_id),
-        confirmations=count_confirmations(database, found.study_id),
+        confirmations=counted.confirmations,
     )
 
 

@@ -66,6 +66,13 @@ class TrialCounts:
         return self.running + self.let_go + self.ended
 
 
+class Counted(NamedTuple):
+    """Trials of a study's search, and those that repeat some of them with new seeds."""
+
+    search: TrialCounts
+    confirmations: TrialCounts
+
+
 class Abandoned(NamedTuple):
     """A trial that was begun and that nobody works on; ``config`` is None where its worker died before it was known."""
 

@@ -63,6 +63,14 @@ trial_params = Table(
     Column("param_value", Double),
     Column("distribution_json", Text),
 )
+trial_user_attributes = Table(
+    "trial_user_attributes",
+    metadata,
+    Column("trial_user_attribute_id", Integer, primary_key=True),
+    Column("trial_id", Integer, ForeignKey("trials.trial_id")),
+    Column("key", String(512)),
+    Column("value_json", Text),
+)
 trial_intermediate_values = Table(
     "trial_intermediate_values",
     metadata,

@@ -14,10 +14,10 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from hpo.config.execution import SamplerConfig
 from hpo.records import Observation
-from hpo.sampler.distributions import distributions, suggested
+from hpo.sampler.distributions import distributions, proposed
 from hpo.space import Space
 
-__all__ = ["distributions", "make_sampler", "suggested"]
+__all__ = ["distributions", "make_sampler", "proposed"]
 
 
 def make_sampler(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
 
 from hpo.config.search import CategoricalDimension, FloatDimension, IntDimension
 from hpo.space import Params, SearchDimension, Space
@@ -16,25 +19,48 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
     return {dimension.name: _distribution(dimension) for dimension in space.dimensions}
 
 
-def suggested(trial: optuna.Trial, space: Space) -> Params:
-    """Every active dimension's value, recorded with the trial; those that it has already are kept."""
-    params: Params = {}
+def proposed(study: optuna.Study, trial: FrozenTrial, space: Space) -> Params:
+    """Every active dimension's value for a RUNNING trial, by the study's sampler; those that it has already are kept.
+
+    What ``optuna.Trial`` does, but for storing them: that reads the whole trial again and commits for each value.
+    """
+    sampler = study.sampler
+    sampler.before_trial(study, trial)
+    params = _fitting({**trial.system_attrs.get("fixed_params", {}), **trial.params}, space)
+    together: Mapping[str, Any] | None = None
+    found: Params = {}
     for j, (name, distribution) in enumerate(distributions(space).items()):
-        if space.is_active(j, params):
-            params[name] = _suggested_value(trial, name, distribution)
-    return params
+        if not space.is_active(j, found):
+            continue
+        if together is None and name not in params:
+            searched = sampler.infer_relative_search_space(study, trial)
+            together = sampler.sample_relative(study, trial, searched)
+        if name in params:
+            found[name] = params[name]
+        elif distribution.single():  # not every sampler of Optuna's can draw one of one
+            found[name] = space.dimensions[j].decode(0.5)
+        elif together is not None and name in together:
+            found[name] = together[name]
+        else:
+            found[name] = sampler.sample_independent(study, trial, name, distribution)
+    return found
 
 
-def _suggested_value(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> bool | int | float | str:
-    match distribution:
-        case FloatDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_float(name, low, high, step=step, log=log)
-        case IntDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_int(name, low, high, step=step, log=log)
-        case CategoricalDistribution(choices=choices):
-            chosen: bool | int | float | str = trial.suggest_categorical(name, list(choices))  # type: ignore[assignment]
-            return chosen
-    raise TypeError(f"{name}: no distribution that hpo makes: {distribution}")
+def _fitting(params: Mapping[str, Any], space: Space) -> Params:
+    """Those that lie in the space: who enqueued a trial by hand may have given others."""
+    return {
+        dimension.name: params[dimension.name]
+        for dimension in space.dimensions
+        if dimension.name in params and _fits(dimension, params[dimension.name])
+    }
+
+
+def _fits(dimension: SearchDimension, value: Any) -> bool:
+    try:
+        dimension.encode(value)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _distribution(dimension: SearchDimension) -> BaseDistribution:

@@ -100,7 +100,7 @@ def test_who_is_at_it_keeps_the_lock(lab: Lab) -> None:
 
 def test_who_was_stopped_while_asking_makes_no_trial(lab: Lab) -> None:
     with store.asking(lab.database, lab.study_id, "a"):
-        assert store.new_trial(lab.database, lab.study_id, "a") > 0
+        assert store.new_trial(lab.database, lab.study_id, "a").number == 0
         locked_by(lab, "b", 60.0)  # as if "a" had been stopped for long
         with pytest.raises(LeaseLost, match="another worker asks"):
             store.new_trial(lab.database, lab.study_id, "a")

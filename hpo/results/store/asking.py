@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from optuna.trial import FrozenTrial
 from sqlalchemy import Update, func, or_, select, update
 
 from hpo.errors import LeaseLost, StorageError, StudyNotFound
@@ -49,14 +50,14 @@ def asking(
         _release(database, study_id, worker_id)
 
 
-def new_trial(database: Database, study_id: int, worker_id: str) -> int:
-    """A new RUNNING trial, made only while ``worker_id`` has the ask lock: its trial_id. Raises LeaseLost."""
+def new_trial(database: Database, study_id: int, worker_id: str) -> FrozenTrial:
+    """A new RUNNING trial, made only while ``worker_id`` has the ask lock. Raises LeaseLost."""
     with database.transaction() as connection:
         # A write: nobody takes the lock over before this transaction has ended.
         still_mine = _mine(study_id, worker_id).values(ask_owner=worker_id)
         if connection.execute(still_mine).rowcount == 0:
             raise LeaseLost(f"study_id {study_id}: another worker asks by now")
-        return database.optuna_storage.within(connection).create_new_trial(study_id)
+        return database.optuna_storage.within(connection).new_trial(study_id)
 
 
 @contextmanager

@@ -6,10 +6,11 @@ can no longer write: every write first takes the lease's row under its own token
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from sqlalchemy import ColumnElement, Connection, Update, and_, exists, func, literal, or_, select, update
 
@@ -18,8 +19,10 @@ from hpo.records import Prospect
 from hpo.results.clock import epoch_now
 from hpo.results.database import Database
 from hpo.results.rows import Abandoned, Taken
-from hpo.results.schema import hpo_lease, hpo_study, hpo_trial, trials
+from hpo.results.schema import hpo_lease, hpo_study, hpo_trial, trial_params, trials
+from hpo.results.store.params import param_rows
 from hpo.results.store.upsert import insert_for
+from hpo.space import Params
 
 FIRST = 1  # token of a trial's first attempt
 _OPEN = ("RUNNING", "WAITING")  # a trial that was let go is WAITING: Optuna's state for one that is to be run
@@ -36,9 +39,13 @@ def begin_trial(
     seed: int,
     host: str,
     device: str,
+    params: Params | None = None,
+    distributions: Mapping[str, BaseDistribution] | None = None,
     prospect: Prospect | None = None,
 ) -> int:
     """Leases a trial that was just asked for and records what it will train; the fencing token.
+
+    ``params`` are Optuna's of the trial, in ``distributions``; those that it has stay.
 
     Raises LeaseLost where another worker holds it. May be repeated after a lost answer.
     """
@@ -55,6 +62,9 @@ def begin_trial(
                 index_elements=["trial_id"], set_={"attempts": hpo_trial.c.attempts + 1, **described}
             )
         )
+        if rows := param_rows(trial_id, params or {}, distributions or {}):
+            kept = insert_for(connection, trial_params).values(rows)
+            connection.execute(kept.on_conflict_do_nothing(index_elements=["trial_id", "param_name"]))
         return token
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from hpo.config.search import Value
 from hpo.config.training import Direction
 from hpo.errors import StudyConflict, StudyNotFound
 from hpo.results.clock import epoch_now
 from hpo.results.database import Database
 from hpo.results.rows import StudyStatus
 from hpo.results.schema import hpo_study, studies, trial_params
+from hpo.results.store.params import param_rows
 from hpo.space import Params
 
 _METRIC_NAMES = "study:metric_names"  # the system attribute behind optuna.Study.metric_names
@@ -121,17 +121,7 @@ def _restate(
     connection: Connection, params: Mapping[int, Params], distributions: Mapping[str, BaseDistribution]
 ) -> None:
     """Parameters that ``distributions`` do not name are none of hpo's and stay as they are."""
-    rows = [
-        {
-            "trial_id": trial_id,
-            "param_name": name,
-            "param_value": _stored(name, of_trial[name], distribution),
-            "distribution_json": distribution_to_json(distribution),
-        }
-        for trial_id, of_trial in params.items()
-        for name, distribution in distributions.items()
-        if name in of_trial
-    ]
+    rows = [row for trial_id, of_trial in params.items() for row in param_rows(trial_id, of_trial, distributions)]
     if rows:
         same = (trial_params.c.trial_id == bindparam("of_trial"), trial_params.c.param_name == bindparam("name"))
         connection.execute(
@@ -139,13 +129,3 @@ def _restate(
             [{"of_trial": row["trial_id"], "name": row["param_name"]} for row in rows],
         )
         connection.execute(insert(trial_params), rows)
-
-
-def _stored(name: str, value: Value, distribution: BaseDistribution) -> float:
-    """Optuna stores a choice as its index."""
-    if not isinstance(distribution, CategoricalDistribution):
-        return float(distribution.to_internal_repr(value))
-    for index, choice in enumerate(distribution.choices):
-        if choice == value and type(choice) is type(value):  # 1 == True == 1.0, but they are three choices
-            return float(index)
-    raise ValueError(f"{name}: {value!r} has trials and is none of the choices {distribution.choices}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +24,15 @@ from hpo.records import (
 )
 from hpo.results.database import Database
 from hpo.results.optuna_storage import SharedEngineStorage
-from hpo.results.schema import hpo_adaptation, hpo_lease, hpo_report, hpo_trial, trial_intermediate_values, trials
+from hpo.results.schema import (
+    hpo_adaptation,
+    hpo_lease,
+    hpo_report,
+    hpo_trial,
+    trial_intermediate_values,
+    trial_user_attributes,
+    trials,
+)
 from hpo.results.store.leases import fenced
 from hpo.results.store.upsert import insert_for
 
@@ -63,16 +72,19 @@ def finish(
             storage = database.optuna_storage.within(connection)
             if compliance is not None:
                 _record_compliance(connection, storage, trial_id, compliance)
-            if against:
-                storage.set_trial_user_attr(trial_id, AGAINST_ATTRIBUTE, list(against))
-            _record(connection, storage, trial_id, token, outcome)
+            _record(connection, storage, trial_id, token, outcome, against)
     except LeaseLost:
         if not _recorded_under(database, trial_id, token):
             raise
 
 
 def _record(
-    connection: Connection, storage: SharedEngineStorage, trial_id: int, token: int, outcome: TrialOutcome
+    connection: Connection,
+    storage: SharedEngineStorage,
+    trial_id: int,
+    token: int,
+    outcome: TrialOutcome,
+    against: Sequence[float],
 ) -> None:
     objective = outcome.objective
     if objective is None and outcome.outcome is Outcome.PRUNED:
@@ -81,6 +93,7 @@ def _record(
     connection.execute(update(hpo_trial).where(hpo_trial.c.trial_id == trial_id).values(**values))
     if rows := [row for curve in outcome.curves for row in _adaptation(trial_id, curve)]:
         connection.execute(insert(hpo_adaptation), rows)
+    _show(connection, trial_id, _shown(outcome, objective) | ({AGAINST_ATTRIBUTE: list(against)} if against else {}))
     _tell_optuna(storage, trial_id, outcome, objective)
     connection.execute(delete(hpo_lease).where(hpo_lease.c.trial_id == trial_id))
 
@@ -110,22 +123,34 @@ def _columns(outcome: TrialOutcome, objective: Estimate | None, token: int) -> d
     }
 
 
-def _tell_optuna(
-    storage: SharedEngineStorage, trial_id: int, outcome: TrialOutcome, objective: Estimate | None
-) -> None:
-    # For who looks at the trial in Optuna's dashboard.
+def _shown(outcome: TrialOutcome, objective: Estimate | None) -> dict[str, object]:
+    """For samplers, and for who looks at the trial in Optuna's dashboard."""
     sem = objective.sem if objective is not None and math.isfinite(objective.sem) else None
     each = outcome.seconds / outcome.meta_iterations if outcome.meta_iterations and outcome.seconds else None
-    shown = {
+    return {
         OUTCOME_ATTRIBUTE: outcome.outcome.value,
         "reason": outcome.reason,
         STANDARD_ERROR_ATTRIBUTE: sem,
         "objective_inner_steps": outcome.inner_steps,
         SECONDS_ATTRIBUTE: each,  # what a cost-aware sampler learns from
     }
-    for key, value in shown.items():
-        if value is not None:
-            storage.set_trial_user_attr(trial_id, key, value)
+
+
+def _show(connection: Connection, trial_id: int, attributes: Mapping[str, object]) -> None:
+    """As Optuna's user attributes, in one statement; None is not shown."""
+    rows = [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        for key, value in attributes.items()
+        if value is not None
+    ]
+    added = insert_for(connection, trial_user_attributes).values(rows)
+    again = {"value_json": added.excluded.value_json}
+    connection.execute(added.on_conflict_do_update(index_elements=["trial_id", "key"], set_=again))
+
+
+def _tell_optuna(
+    storage: SharedEngineStorage, trial_id: int, outcome: TrialOutcome, objective: Estimate | None
+) -> None:
     state = _STATES.get(outcome.outcome, TrialState.FAIL)
     has_value = state is not TrialState.FAIL and objective is not None and not math.isnan(objective.mean)
     storage.set_trial_state_values(trial_id, state, [objective.mean] if has_value and objective else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,21 +10,25 @@ import click
 
 from hpo.cli import text
 from hpo.cli.interrupt import INTERRUPTED
-from hpo.cli.options import examples, home, json_option, storage_option, storage_url
+from hpo.cli.options import examples, json_option, storage_option, storage_url
+from hpo.cli.placement import Placement, logs, placement
 from hpo.cli.preflight import require_packages, require_search
 from hpo.cli.terminal import say
 from hpo.config import StudyConfig, load_study_config
-from hpo.errors import StorageError
-from hpo.executors import devices
-from hpo.executors.devices import SlotPlan
+from hpo.errors import InputError, StorageError
 
 if TYPE_CHECKING:
+    from hpo.cli.watch import Watch
     from hpo.earlier_trials import Source
     from hpo.study import Study
 
 
 @click.command(
-    epilog=examples("hpo launch study_configs/quickstart.yaml", "hpo launch my.yaml --storage postgresql://me@db/hpo")
+    epilog=examples(
+        "hpo launch study_configs/quickstart.yaml",
+        "hpo launch my.yaml --storage postgresql://me@db/hpo",
+        "hpo launch my.yaml --detach",
+    )
 )
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Instead of the config's stop.trials.")
@@ -33,19 +38,26 @@ if TYPE_CHECKING:
     metavar="STUDY",
     help="Learn from the trials of another study in the same database too; may be repeated. Remembered.",
 )
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Return at once: leave the study to workers that run elsewhere, or to those submitted to Ray or Slurm.",
+)
 @storage_option
 @json_option
-def launch(config: Path, trials: int | None, warm_start: tuple[str, ...], storage: str | None, as_json: bool) -> None:
+def launch(
+    config: Path, trials: int | None, warm_start: tuple[str, ...], detach: bool, storage: str | None, as_json: bool
+) -> None:
     """Run the study that CONFIG describes: create it, or go on with it where it stands, until it is done.
 
-    Workers are started on this machine as the config's execution section says; others may join with hpo worker.
-    Progress goes to standard error. Ctrl-C checkpoints the running trials and lets them go; the same command goes on.
+    Workers are started as the config's execution section says: on this machine, in a Ray cluster, or by Slurm; others
+    may join with hpo worker. Progress goes to standard error. Ctrl-C checkpoints the running trials and lets them go;
+    the same command goes on.
     """
     study_config = _load(config, trials)
     require_search(study_config, config)
     require_packages(study_config)
-    execution = study_config.execution
-    slots = devices.plan_slots(devices.choose(execution.devices), execution.slots_per_device)
+    place = _detachable(study_config) if detach else placement(study_config.execution)
     url = storage_url(storage, study_config.storage)
     # here: what is wrong with the config is said before half a second of imports
     from hpo.launch import create_or_resume
@@ -53,7 +65,7 @@ def launch(config: Path, trials: int | None, warm_start: tuple[str, ...], storag
 
     with engine.connect(url, create=True) as database:
         study = create_or_resume(study_config, database, tuple(dict.fromkeys(warm_start)))
-        code = _run(study, url, slots, as_json)
+        code = _run(study, url, place, detach, as_json)
     raise click.exceptions.Exit(code)
 
 
@@ -64,13 +76,20 @@ def _load(path: Path, trials: int | None) -> StudyConfig:
     return StudyConfig.from_dict({**config.to_dict(), "stop": {**config.stop.model_dump(), "trials": trials}})
 
 
-def _run(study: Study, url: str, slots: list[SlotPlan], as_json: bool) -> int:
-    from hpo.cli.interrupt import Interrupt
-    from hpo.cli.live import display
-    from hpo.cli.session import Session
+def _detachable(config: StudyConfig) -> Placement | None:
+    """None: no worker is started, as those on this machine would end with the launch."""
+    if config.execution.executor == "local":
+        return None
+    if config.execution.address == "local":
+        raise InputError(
+            "--detach: execution.address: local is a cluster that ends with the launch: name one that stays"
+        )
+    return placement(config.execution)
+
+
+def _run(study: Study, url: str, place: Placement | None, detach: bool, as_json: bool) -> int:
     from hpo.cli.summary import print_summary
     from hpo.cli.watch import Watch
-    from hpo.executors.local import LocalExecutor
 
     config, database = study.config, study.database
     watch = Watch(database, config)
@@ -81,17 +100,36 @@ def _run(study: Study, url: str, slots: list[SlotPlan], as_json: bool) -> int:
         ended += ", and those that confirm the best" * bool(config.stop.confirm)
         say(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
         return print_summary(last, database, url, as_json)
-    executor = LocalExecutor(config.name, url, slots, study.folder(home()) / "logs")
+    if detach or place is None:
+        return _leave(study, url, place, as_json)
+    return _follow(study, url, place, watch, as_json)
+
+
+def _leave(study: Study, url: str, place: Placement | None, as_json: bool) -> int:
+    from hpo.cli.detached import print_detached
+
+    if place is not None:
+        place.executor(study, url).start()
+    print_detached(study, url, place, as_json)
+    return 0
+
+
+def _follow(study: Study, url: str, place: Placement, watch: Watch, as_json: bool) -> int:
+    from hpo.cli.interrupt import Interrupt
+    from hpo.cli.live import display
+    from hpo.cli.session import Session
+    from hpo.cli.summary import print_summary
+
+    executor = place.executor(study, url)
     with Interrupt() as interrupt, display() as shown:
-        shown.say(_opening(study, slots))
-        for source in study.sources:
-            shown.say(_warm_start(source))
+        for line in _opening(study, place):
+            shown.say(line)
         last = Session(study, executor, watch, shown, interrupt).run()
     if interrupt.asked:
         say("stopped; nothing is lost: the same command goes on where it stands", err=True)
         return INTERRUPTED
     _write_notes(study)
-    return print_summary(last, database, url, as_json)
+    return print_summary(last, study.database, url, as_json)
 
 
 def _write_notes(study: Study) -> None:
@@ -109,14 +147,16 @@ def _confirmation(config: StudyConfig) -> str:
     return f", then the {confirm} likely best with {seeds} new seeds" if confirm else ""
 
 
-def _opening(study: Study, slots: list[SlotPlan]) -> str:
-    names = [slot.device for slot in slots]
-    where = ", ".join(
-        f"{names.count(name)} x {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names)
-    )
-    threads = f"{slots[0].threads} thread{'s' if slots[0].threads > 1 else ''} a worker"
+def _opening(study: Study, place: Placement) -> Iterator[str]:
     budget = f"{study.config.stop.trials} trials{_confirmation(study.config)}"
-    return f"study {study.name}: {budget} on {where} ({threads}), results in {study.database.url_masked}"
+    masked = study.database.url_masked
+    yield f"study {study.name}: {budget} on {place.said}, results in {masked}"
+    if study.config.execution.executor != "local":
+        yield f"the workers' logs: {logs(study)}"
+        if masked.startswith("sqlite"):
+            yield "SQLite serves one machine: workers on several need PostgreSQL"
+    for source in study.sources:
+        yield _warm_start(source)
 
 
 def _warm_start(source: Source) -> str:

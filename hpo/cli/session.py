@@ -15,6 +15,7 @@ from hpo.worker.patience import patiently
 
 LOOK_EVERY_S = 1.0
 LISTEN_S = 0.2  # how long Ctrl-C can go unnoticed
+SETTLED_S = 5.0  # a number of waiting workers that stands for so long is worth a line
 DONE_GRACE_S = 30.0  # the last worker marks the study as done; one that died before that is not waited for
 
 
@@ -36,6 +37,8 @@ class Session:
         self._interrupt = interrupt
         self._children = Children(study.database, study.name)
         self._all_ended_s: float | None = None
+        self._waiting_said = 0
+        self._waiting, self._waiting_since_s = 0, time.monotonic()
 
     def run(self) -> Progress:
         """The last look. Raises WorkersFailed where the workers keep dying, KeyboardInterrupt at a second signal."""
@@ -52,6 +55,7 @@ class Session:
     def _follow(self) -> None:
         while True:
             self._executor.tend()
+            self._say_who_waits()
             now = patiently(self._look, give_up=lambda: self._interrupt.asked)
             self._shown.update(now)
             if now.status != "running" or self._executor.alive == 0 or self._interrupt.wait(LOOK_EVERY_S, LISTEN_S):
@@ -61,6 +65,16 @@ class Session:
     def _look(self) -> Progress:
         self._children.release_dead()
         return self._watch.look()
+
+    def _say_who_waits(self) -> None:
+        waiting, alive = self._executor.waiting, self._executor.alive
+        if waiting != self._waiting:
+            self._waiting, self._waiting_since_s = waiting, time.monotonic()
+        if waiting == self._waiting_said or time.monotonic() - self._waiting_since_s < SETTLED_S:
+            return
+        self._waiting_said = waiting
+        wait = f"; {waiting} wait until there is room in the cluster" if waiting else ""
+        self._shown.say(f"{alive - waiting} of {alive} workers run{wait}")
 
     def _notice_the_end(self, now: Progress) -> None:
         if now.left > 0:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from hpo.config.cluster import as_time_limit, one_line, sbatch_options
 from hpo.config.section import Section
 
 _DEVICE = re.compile(r"cpu|cuda:(0|[1-9][0-9]{0,3})")
+Line = Annotated[str, AfterValidator(one_line)]
 MOST_FUSED = 32  # that many suggestions take half a minute, in which nobody else asks
 
 
@@ -77,7 +79,9 @@ def _fuse(found: Any) -> Any:
 class ExecutionConfig(Section):
     """Where trials run."""
 
-    executor: Literal["local"] = "local"
+    executor: Literal["local", "ray", "slurm"] = Field(
+        "local", description="local: this machine; ray, slurm: as many workers as are asked for, in a cluster"
+    )
     priority: int = Field(
         0, ge=-100, le=100, description="workers take trials of the study with the highest; equal ones share them alike"
     )
@@ -98,3 +102,26 @@ class ExecutionConfig(Section):
         description="seconds of training, over all attempts, after which a trial is ended as timeout; of trials that"
         " are fused as many times that. default: no limit",
     )
+
+    address: Line | None = Field(None, description="ray: auto (the default), local, or host:port of its head")
+    workers: int | None = Field(None, ge=1, le=10_000, description="ray, slurm: how many; default 1")
+    gpus_per_worker: float | None = Field(
+        None, ge=0.0, le=1.0, description="ray: 0.25 has four workers share a GPU; slurm: 0 or 1; default 0"
+    )
+    cpus_per_worker: int | None = Field(None, ge=1, le=1024, description="ray, slurm: its CPU threads; default 1")
+    memory_gb: float | None = Field(None, gt=0.0, description="slurm: of a worker; default: the partition's")
+    partition: Line | None = Field(None, description="slurm: default: the cluster's")
+    time_limit: Annotated[int | str | None, BeforeValidator(as_time_limit)] = Field(
+        None, description="slurm: minutes, or H:MM:SS, after which a worker has checkpointed and is queued again"
+    )
+    setup: tuple[Line, ...] = Field((), description="slurm: lines of the job's script before the worker starts")
+    extra: Annotated[dict[str, str | int | float | bool], BeforeValidator(sbatch_options)] = Field(
+        default_factory=dict, description="slurm: other options of sbatch, such as {account: lab, qos: long}"
+    )
+
+    @property
+    def worker_device(self) -> str | None:
+        """What a worker in a cluster is told to train on; None: the GPU that it is shown, else the CPU."""
+        if self.devices == "cpu" or not self.gpus_per_worker:
+            return "cpu"
+        return "cuda:0" if self.devices == "cuda" else None

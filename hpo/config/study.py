@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
 
+from hpo.config.cluster import execution_problems
 from hpo.config.consistency import constraint_problems, metric_problems, study_problems, trial_problems
 from hpo.config.constraints import ConstraintsConfig
 from hpo.config.execution import ExecutionConfig, PrunerConfig, SamplerConfig, StopConfig
@@ -91,6 +92,7 @@ class StudyConfig(TrialConfig):
         problems += search_problems(raw)
         if config is not None and not problems:
             problems += study_problems(flatten(config.to_dict()), config.search)
+            problems += execution_problems(config.execution)
             problems += metric_problems(config.objective.metric, trial_models("tasks", raw))
             constrained = [constraint.metric for constraint in config.constraints.each]
             problems += constraint_problems(constrained, config.objective.metric, trial_models("tasks", raw))

@@ -109,7 +109,8 @@ def private_stdout() -> IO[str]:
 
 def main() -> None:
     """Trains what comes, one batch of specs after another, until standard input ends."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a supervisor may signal every process: the worker decides
+    # A supervisor, or Slurm before it ends a job, may signal every process: the worker decides.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     require_device()
     outbox = private_stdout()

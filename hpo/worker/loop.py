@@ -27,20 +27,23 @@ IDLE_S = 1.0  # between two looks for work
 
 
 class Worker:
-    """One slot's worker. ``run`` returns when no study has work left, or after SIGINT or SIGTERM."""
+    """One slot's worker. ``run`` returns when no study has work left, unless ``forever``, and after a stop request."""
 
-    def __init__(self, database: Database, slot: Slot, home: Path, study_name: str | None = None) -> None:
+    def __init__(
+        self, database: Database, slot: Slot, home: Path, study_name: str | None = None, *, forever: bool = False
+    ) -> None:
         self._database = database
         self._slot = slot
         self._home = home
         self._study_name = study_name
+        self._forever = forever
         self._runner = RunnerProcess(slot)
         self._stop = StopRequest()
         self._studies: dict[int, tuple[object, Study | None]] = {}  # study_id -> version, study
         self._in_doubt = False
 
     def run(self) -> None:
-        """Works until there is nothing to do; leaves no trial of its own RUNNING."""
+        """Works until it is to end; leaves no trial of its own RUNNING."""
         with self._stop:
             try:
                 self._serve()
@@ -57,7 +60,7 @@ class Worker:
         while not self._stop.asked:
             self._patiently(lambda: self._heartbeat(None))
             studies = self._patiently(self._runnable)
-            if not studies:
+            if not studies and not self._forever:
                 break
             if not any(self._train_some(study) for study in studies):
                 self._stop.wait(IDLE_S)

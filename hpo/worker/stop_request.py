@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: the first asks the worker to let go of its trial and end, the second ends it at once."""
+"""Signals that ask the worker to let go of its trial and end; a Ctrl-C after that ends it at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import time
 from types import FrameType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# SIGUSR1 and SIGUSR2 are what Slurm sends ahead of a time limit or a preemption (sbatch --signal).
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _LISTEN_S = 0.1
 
 
 class StoppedAtOnce(SystemExit):
-    """A second signal came; exit code 130."""
+    """Ctrl-C came when a stop had been asked for; exit code 130."""
 
 
 class StopRequest:
@@ -39,6 +40,6 @@ class StopRequest:
             time.sleep(_LISTEN_S)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:  # a scheduler sends several signals and means one stop
             raise StoppedAtOnce(130)
         self.asked = True

@@ -32,6 +32,8 @@ NOW = Progress("lab [bold]", "running", "minimize", 6)
 class FakeExecutor:
     """Workers that do nothing; ``tends`` is what each call of tend does."""
 
+    waiting = 0
+
     def __init__(self, *tends: Any) -> None:
         self.alive = 0
         self.stopped = False
@@ -234,3 +236,17 @@ def test_a_launch_says_what_it_learns_from() -> None:
         "warm start from old\\x1b: 0 of its 3 trials are data of this study; "
         "the others lie outside of its search space: 2 by model.cell, 1 by learner.inner_lr"
     )
+
+
+def test_workers_that_wait_for_a_place_are_said_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SETTLED_S", 0.0)
+    executor = FakeExecutor()
+    executor._tends = [
+        *[None] * 2,
+        lambda: (setattr(executor, "alive", 3), setattr(executor, "waiting", 2)),
+        *[None] * 2,
+        lambda: setattr(executor, "waiting", 0),
+        lambda: setattr(executor, "alive", 0),
+    ]
+    _, shown, _ = run_session(study, executor, FakeWatch(NOW))
+    assert shown.said == ["1 of 3 workers run; 2 wait until there is room in the cluster", "3 of 3 workers run"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +114,46 @@ def test_the_objectives_can_be_those_of_the_quickstart(tmp_path: Path) -> None:
     kept = [line for line in quickstart.splitlines() if line.split(":")[0] not in replaced]
     (tmp_path / "study.yaml").write_text("\n".join([*kept, objectives]))
     assert load_study_config(tmp_path / "study.yaml").objective.against == ("seconds", "meta_parameters")
+
+
+def test_the_clusters_can_be_those_of_the_quickstart(tmp_path: Path) -> None:
+    quickstart, *executions = blocks("yaml")[0], *blocks("yml")[:2]
+    kept = [line for line in quickstart.splitlines() if not line.startswith("execution:")]
+    for execution, expected in zip(executions, ("ray", "slurm"), strict=True):
+        (tmp_path / "study.yaml").write_text("\n".join([*kept, execution]))
+        found = load_study_config(tmp_path / "study.yaml").execution
+        assert (found.executor, found.workers) == (expected, 8)
+
+
+def test_the_compose_file_starts_a_database_and_workers() -> None:
+    compose = yaml.safe_load(blocks("yml")[2])
+    database, worker = compose["services"]["database"], compose["services"]["worker"]
+    assert database["image"].startswith("postgres:")
+    assert worker["depends_on"] == {"database": {"condition": "service_healthy"}}
+    assert worker["environment"]["HPO_STORAGE"] == "postgresql://hpo@database/hpo"
+    assert {volume.partition(":")[0] for one in (database, worker) for volume in one["volumes"]} == set(
+        compose["volumes"]
+    )
+    assert "--forever" in help_of(worker["command"])
+
+
+def help_of(command: str) -> str:
+    done = subprocess.run([*command.split(), "--help"], env=environment(), capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    if (verify := shutil.which("systemd-analyze")) is None:
+        pytest.skip("systemd is not installed")
+    (unit,) = blocks("ini")
+    (command,) = re.findall(r"^ExecStart=(.*)$", unit, re.M)
+    program = str(Path(sys.executable).parent / "hpo")
+    assert "--forever" in help_of(command.replace("/opt/hpo/bin/hpo", program).replace("%i", "0"))
+    path = tmp_path / "hpo-worker@.service"
+    path.write_text(unit.replace("/opt/hpo/bin/hpo", program))
+    done = subprocess.run([verify, "verify", str(path)], capture_output=True, text=True, check=False, timeout=60)
+    assert "hpo-worker" not in done.stderr
+    assert done.returncode == 0
 
 
 def test_a_task_family_of_ones_own(folder: Path) -> None:

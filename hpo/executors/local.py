@@ -39,8 +39,9 @@ class LocalExecutor:
         """Replaces workers that died. Raises WorkersFailed, with the end of a log, once none is left."""
         for worker in self._workers:
             worker.tend()
-        if self.alive == 0 and not all(worker.finished for worker in self._workers):
-            raise WorkersFailed(next(worker for worker in self._workers if not worker.finished).last_words())
+        given_up = [worker for worker in self._workers if worker.given_up]
+        if given_up and all(worker.finished or worker.given_up for worker in self._workers):
+            raise WorkersFailed(given_up[0].last_words())
 
     def stop(self) -> None:
         """SIGTERM to every worker, which checkpoints and lets go of its trial; SIGKILL to what is left after 10 s."""

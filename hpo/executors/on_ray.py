@@ -23,6 +23,7 @@ from hpo.executors.worker_process import STOP_GRACE_S, WorkerPlan, WorkerProcess
 NAMESPACE = "hpo"
 ANSWER_S = 5.0  # an actor that does not answer for so long has no place, or has lost it
 _TEND_EVERY_S = 0.5
+_LAST_ANSWER_S = 2.0
 _LINGER_S = 15.0  # an actor whose worker has ended stays for so long, so that the launch hears how
 _QUIET = {  # Ray asks the environment; what the user has set there stays
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -82,22 +83,22 @@ class _Seat:
         self.condition = Condition()
         self.waiting = True
         self._asked_at = time.monotonic()
-        self._answer = actor.condition.remote()
+        self.answer = actor.condition.remote()
 
     def look(self) -> None:
         """Takes the answer where there is one."""
         if self.condition.ended:
             return
-        answered, _ = ray.wait([self._answer], timeout=0)
+        answered, _ = ray.wait([self.answer], timeout=0)
         if not answered:
             self.waiting = self.waiting or time.monotonic() - self._asked_at > ANSWER_S
             return
         try:
-            self.condition = ray.get(self._answer)
+            self.condition = ray.get(self.answer)
         except RayActorError:  # it has ended itself, or somebody has ended it, for good
             self.condition = Condition(ended=True)
         self.waiting = False
-        self._asked_at, self._answer = time.monotonic(), self.actor.condition.remote()
+        self._asked_at, self.answer = time.monotonic(), self.actor.condition.remote()
 
 
 class RayExecutor:
@@ -134,20 +135,26 @@ class RayExecutor:
 
     def tend(self) -> None:
         """Ray replaces actors, and actors their workers. Raises WorkersFailed once no worker is left and one failed."""
-        for seat in self._seats:
-            seat.look()
-        if self.alive == 0:
-            for seat in self._seats:
-                if seat.condition.last_words is not None:
-                    raise WorkersFailed(seat.condition.last_words)
+        self._look()
+        failed = [seat.condition.last_words for seat in self._seats if seat.condition.last_words is not None]
+        if failed and self.alive == 0:
+            raise WorkersFailed(failed[0])
 
     def stop(self) -> None:
         """Every worker lets go of its trial; the cluster is left."""
-        if ray.is_initialized():
-            running = [seat.actor for seat in self._seats if not (seat.waiting or seat.condition.ended)]
-            _stop(running)
-            _kill(seat.actor for seat in self._seats if seat.actor not in running)
-            ray.shutdown()
+        if not ray.is_initialized():
+            return
+        if self._seats:
+            ray.wait([seat.answer for seat in self._seats], num_returns=len(self._seats), timeout=_LAST_ANSWER_S)
+            self._look()
+        running = [seat.actor for seat in self._seats if not (seat.waiting or seat.condition.ended)]
+        _stop(running)
+        _kill(seat.actor for seat in self._seats if seat.actor not in running)
+        ray.shutdown()
+
+    def _look(self) -> None:
+        for seat in self._seats:
+            seat.look()
 
     @property
     def _size(self) -> str:

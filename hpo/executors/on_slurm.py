@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, environment_variables
@@ -24,7 +24,7 @@ _WAITING = ("PENDING", "REQUEUED", "READY", "PREEMPTED", "CONFIGURING", "UNKNOWN
 _LOOK_EVERY_S = 0.5
 _NAME_LENGTH = 40  # of a study's name in a job's: as much as a person needs to know it in squeue
 
-Job = submitit.Job[None]
+Job: TypeAlias = "submitit.Job[None]"
 
 
 class SlurmExecutor:
@@ -138,8 +138,8 @@ def _parameters(execution: ExecutionConfig, name: str, count: int) -> dict[str, 
 def _state(job: Job, mode: str = "standard") -> str:
     """``standard`` asks Slurm's accounting now and then, for all jobs at once; ``force`` now."""
     if isinstance(job, submitit.SlurmJob):
-        return job.watcher.get_state(job.job_id, mode).split()[0]  # "CANCELLED by 1000"
-    return job.state
+        return str(job.watcher.get_state(job.job_id, mode).split()[0])  # "CANCELLED by 1000"
+    return str(job.state)
 
 
 def _by_number(job_id: str) -> list[int]:

@@ -278,6 +278,60 @@ SINGLE = {
         BASE + "execution: {fuse: true}",
         "4: execution.fuse: found True, expected auto or how many trials, from 1 to 32",
     ),
+    "workers on this machine": (
+        BASE + "execution: {workers: 8}",
+        "4: execution.workers: found 8, expected no such key with executor local: "
+        "devices and slots_per_device say how many workers this machine runs",
+    ),
+    "key of another executor": (
+        BASE + "execution: {executor: ray, partition: gpu}",
+        "4: execution.partition: found 'gpu', expected no such key with executor ray: only Slurm has partitions",
+    ),
+    "GPUs by name in a cluster": (
+        BASE + "execution: {executor: ray, devices: [cuda:0]}",
+        "4: execution.devices: found ['cuda:0'], expected auto, cpu or cuda with executor ray, which chooses GPUs",
+    ),
+    "GPUs that no worker is given": (
+        BASE + "execution: {executor: ray, devices: cuda}",
+        "4: execution.devices: found 'cuda', expected gpus_per_worker above 0 with it: workers are shown no GPU else",
+    ),
+    "several GPUs a worker": (
+        BASE + "execution: {executor: ray, gpus_per_worker: 2}",
+        "4: execution.gpus_per_worker: found 2, expected at most 1.0",
+    ),
+    "part of a GPU from Slurm": (
+        BASE + "execution: {executor: slurm, time_limit: 60, gpus_per_worker: 0.5}",
+        "4: execution.gpus_per_worker: found 0.5, expected 0 or 1 with executor slurm, which gives out whole GPUs",
+    ),
+    "no time limit": (
+        BASE + "execution: {executor: slurm}",
+        "4: execution.time_limit: the key 'time_limit' is missing: a worker checkpoints before it and is queued again",
+    ),
+    "time limit in words": (
+        BASE + "execution: {executor: slurm, time_limit: 3 hours}",
+        "4: execution.time_limit: found '3 hours', expected minutes, such as 240, or text such as 4:00:00 or "
+        "1-12:00:00",
+    ),
+    "time limit that leaves no time": (
+        BASE + "execution: {executor: slurm, time_limit: 0:04:00}",
+        "4: execution.time_limit: found '0:04:00', expected at least 5 minutes: a checkpoint is made before",
+    ),
+    "line of a script that is two": (
+        BASE + r'execution: {executor: slurm, time_limit: 60, setup: ["a\nb"]}',
+        r"4: execution.setup.0: found 'a\nb', expected one line of text",
+    ),
+    "option of sbatch with a key of its own": (
+        BASE + "execution: {executor: slurm, time_limit: 60, extra: {gres: gpu:1}}",
+        "4: execution.extra: found the option 'gres', which is set by execution.gpus_per_worker",
+    ),
+    "option of sbatch with its dashes": (
+        BASE + "execution: {executor: slurm, time_limit: 60, extra: {--account: lab}}",
+        "4: execution.extra: found the option '--account', expected a name such as account, without dashes before it",
+    ),
+    "option of sbatch with two lines": (
+        BASE + r'execution: {executor: slurm, time_limit: 60, extra: {comment: "a\nb"}}',
+        r"4: execution.extra: found 'a\nb' for 'comment', expected one line of text, a number, or true",
+    ),
     "curve shorter than the inner loop": (
         BASE + "training: {eval_steps: 2}",
         "4: training.eval_steps: found 2, expected at least learner.inner_steps, which is up to 3",

@@ -54,6 +54,7 @@ def test_equal_configs_do_not_differ(written_out: bool) -> None:
         ({"execution": {"devices": ["cpu"]}}, "execution.devices", True),
         ({"execution": {"lease_s": 5.0}}, "execution.lease_s", True),
         ({"execution": {"fuse": 4}}, "execution.fuse", True),
+        ({"execution": {"executor": "ray"}}, "execution.executor", True),
         ({"name": "r"}, "name", False),
         ({"learner": {"kind": "maml", "inner_lr": 0.2}}, "learner.inner_lr", False),
         ({"model": {"layers": 2}}, "model.layers", False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +17,19 @@ from hpo.results.engine import connect
 from tests.conftest import PASSWORD, PostgresServer
 from tests.end_to_end.support import Hpo, wait_until
 from tests.end_to_end.test_study import LONG, trials
+from tests.executors.support import command_line
 
 pytest.importorskip("ray", reason="the ray extra is not installed")
 
-NODE: dict[str, Any] = {"num_cpus": 2, "num_gpus": 1, "object_store_memory": 100 * 2**20}
+NODE: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 100 * 2**20}
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
     """One node; it reports to nobody and leaves no process behind."""
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     found = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     yield found
@@ -58,7 +60,11 @@ def locked_hpo(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Hpo]
 def workers(node: Any) -> list[psutil.Process]:
     """The worker processes below a node's raylet."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    return [process for process in raylet.children(recursive=True) if "--with-parent" in process.cmdline()]
+    return [process for process in raylet.children(recursive=True) if "--with-parent" in command_line(process)]
+
+
+def everywhere(cluster: Any) -> list[psutil.Process]:
+    return [process for node in cluster.list_all_nodes() for process in workers(node)]
 
 
 def training_in(storage: str) -> list[int]:
@@ -86,7 +92,7 @@ def test_a_node_dies_and_another_joins(cluster: Any, locked_hpo: Hpo) -> None:
     (lost,) = wait_until(
         lambda: [process for process in workers(second) if process.pid in training_in(hpo.storage)], timeout=90
     )
-    command_lines = [part for process in psutil.process_iter() for part in process.cmdline()]
+    command_lines = [part for process in psutil.process_iter() for part in command_line(process)]
     assert not any(secret in part for part in command_lines for secret in (PASSWORD, quote(PASSWORD, safe="")))
 
     for process in (lost, *lost.children(recursive=True)):
@@ -103,13 +109,15 @@ def test_a_node_dies_and_another_joins(cluster: Any, locked_hpo: Hpo) -> None:
     assert [(row["number"], row["outcome"]) for row in rows] == [(number, "ok") for number in range(8)]
     assert sum(row["attempts"] for row in rows) == 9
     assert {row["device"] for row in rows} == {"cpu"}
-    wait_until(lambda: not workers(cluster.head_node) and not workers(third), timeout=15)
+    wait_until(lambda: not everywhere(cluster), timeout=15)
+    cluster.remove_node(third)
     for folder in (Path(cluster.head_node.get_session_dir_path()), hpo.folder):
         assert files_with(PASSWORD, folder) == []
         assert files_with(quote(PASSWORD, safe=""), folder) == []
 
 
 def test_workers_outlive_a_launch_that_leaves_and_are_taken_over(cluster: Any, hpo: Hpo) -> None:
+    cluster.add_node(**NODE)
     execution = {"executor": "ray", "address": cluster.address, "workers": 2, "devices": "cpu"}
     training = {**LONG["training"], "meta_iterations": 100_000}
     sections: dict[str, Any] = {"training": training, "stop": {"trials": 3}}
@@ -120,9 +128,9 @@ def test_workers_outlive_a_launch_that_leaves_and_are_taken_over(cluster: Any, h
 
     config = str(hpo.replace(**sections, execution={**execution, "workers": 1}))
     launch = hpo.start("launch", config)
-    wait_until(lambda: len(workers(cluster.head_node)) == 1, timeout=60)
+    wait_until(lambda: len(everywhere(cluster)) == 1, timeout=60)
     launch.send_signal(signal.SIGINT)
     assert launch.communicate(timeout=30)[0].splitlines()[-1].startswith("stopped; nothing is lost")
     assert launch.returncode == 130
-    assert workers(cluster.head_node) == []
+    assert everywhere(cluster) == []
     assert {row["state"] for row in trials(hpo)} == {"WAITING"}

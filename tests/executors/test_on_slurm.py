@@ -18,9 +18,10 @@ from hpo.executors.worker_process import WorkersFailed
 from hpo.launch import create_or_resume
 from hpo.results import queries
 from hpo.results.engine import connect
-from tests.end_to_end.support import CONFIG, wait_until
+from tests.end_to_end.support import CONFIG, Hpo, wait_until
 from tests.end_to_end.test_study import LONG
 from tests.executors import fake_slurm
+from tests.executors.support import command_line
 
 pytest.importorskip("submitit", reason="the slurm extra is not installed")
 
@@ -126,8 +127,20 @@ def test_what_sbatch_refuses_is_said(slurm: Path, tmp_path: Path) -> None:
         executor(tmp_path).start()
 
 
+def test_a_launch_submits_and_leaves(slurm: Path, tmp_path: Path, sqlite_url: str) -> None:
+    hpo = Hpo(tmp_path, sqlite_url)
+    execution = {"executor": "slurm", "workers": 2, "time_limit": 60}
+    said = hpo("launch", "--detach", str(hpo.replace(execution=execution)))
+    (logs,) = (tmp_path / ".hpo").glob("*/logs")
+    assert f"2 Slurm workers (1 thread each) have been asked for; logs: {logs}" in said
+    assert states(slurm) == {"4101_0": "PENDING", "4101_1": "PENDING"}
+    environment = json.loads((slurm / "environment-4101.json").read_text())
+    assert (environment["HPO_STORAGE"], environment["HPO_HOME"]) == (sqlite_url, str(tmp_path / ".hpo"))
+    assert "#SBATCH --job-name=hpo-small-" in (slurm / "script-4101.sh").read_text()
+
+
 def below(name: str) -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if name in child.cmdline()]
+    return [child for child in psutil.Process().children(recursive=True) if name in command_line(child)]
 
 
 def test_a_job_is_preempted_and_goes_on_with_its_checkpoint(tmp_path: Path, sqlite_url: str) -> None:

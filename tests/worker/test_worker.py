@@ -94,3 +94,22 @@ def test_a_budget_raised_meanwhile_counts(database: Database) -> None:
     running.finish(lease, TrialOutcome(outcome=Outcome.OK, objective=Estimate(mean=1.0, sem=0.1)))
     assert status(database, "small") == "running"
     assert running.lease_trial("a", "host", "cpu") is None  # it has an old config: to be opened again
+
+
+def test_one_that_stays_waits_for_studies(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "IDLE_S", 0.0)
+    worker = Worker(database, Slot("cpu", 1), tmp_path, forever=True)
+    looks = iter([lambda: None, lambda: make(database, name="late"), lambda: None, lambda: None])
+    runnable = worker._runnable
+
+    def look() -> list[study.Study]:
+        if (happens := next(looks, None)) is None:
+            worker._stop.asked = True
+            return []
+        happens()
+        return runnable()
+
+    monkeypatch.setattr(worker, "_runnable", look)
+    worker.run()
+    assert status(database, "late") == "done"
+    assert queries.workers(database) == []

@@ -21,7 +21,8 @@ from hpo.executors.worker_process import STOP_GRACE_S, WorkersFailed, tail
 MOST_TIMEOUTS = 10_000  # a job is queued again after each; it ends when the study does
 _ENDED_WELL = ("COMPLETED", "FINISHED")
 _WAITING = ("PENDING", "REQUEUED", "READY", "PREEMPTED", "CONFIGURING", "UNKNOWN")
-_LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 5.0  # each look is a file's name on the folder that all nodes share, for every job
+_STOP_LOOK_EVERY_S = 0.5
 _NAME_LENGTH = 40  # of a study's name in a job's: as much as a person needs to know it in squeue
 
 Job: TypeAlias = "submitit.Job[None]"
@@ -49,16 +50,18 @@ class SlurmExecutor:
         self._cluster = cluster
         self._job = WorkerJob(study_name, execution.worker_device, execution.cpus_per_worker or 1)
         self._jobs: list[Job] = []
+        self._left: list[Job] = []
+        self._looked_at = time.monotonic()
 
     @property
     def alive(self) -> int:
         """How many jobs run or wait."""
-        return sum(not job.done() for job in self._jobs)
+        return len(self._left)
 
     @property
     def waiting(self) -> int:
         """How many of these wait in the queue, as Slurm's accounting says; it is asked ever more rarely."""
-        return sum(not job.done() and _state(job) in _WAITING for job in self._jobs)
+        return sum(_state(job) in _WAITING for job in self._left)
 
     def start(self) -> None:
         """Takes over the jobs of this study that are in the queue, cancels what is too many and submits the rest."""
@@ -71,26 +74,28 @@ class SlurmExecutor:
         self._jobs = queued[:wanted]
         if missing := wanted - len(self._jobs):
             self._jobs += self._submit(missing)
+        self._left = self._jobs
 
     def tend(self) -> None:
         """Slurm itself queues again what loses its place. Raises WorkersFailed where all jobs have ended, one badly."""
-        if self.alive:
+        if time.monotonic() - self._looked_at >= LOOK_EVERY_S:
+            self._looked_at = time.monotonic()
+            self._left = _not_done(self._left)
+        if self._left:
             return
         for job in self._jobs:
             if (state := _state(job, "force")) not in _ENDED_WELL:
-                log = job.paths.stdout
-                end = f"; the end of {log}:\n{tail(log)}" if log.exists() else f"; there is no log {log}"
-                raise WorkersFailed(f"job {job.job_id} has ended as {state}{end}")
+                raise WorkersFailed(f"job {job.job_id} has ended as {state}; {_end_of(job.paths.stdout)}")
 
     def stop(self) -> None:
         """scancel: Slurm sends SIGTERM, at which a worker lets go of its trial, and SIGKILL after its KillWait."""
-        left = [job for job in self._jobs if not job.done()]
+        left = _not_done(self._left)
         running = [job for job in left if _state(job) not in _WAITING]
         for job in left:
             job.cancel(check=False)
         deadline = time.monotonic() + STOP_GRACE_S
-        while any(not job.done() for job in running) and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY_S)
+        while (running := _not_done(running)) and time.monotonic() < deadline:
+            time.sleep(_STOP_LOOK_EVERY_S)
 
     def _submit(self, count: int) -> Sequence[Job]:
         execution = self._execution
@@ -135,11 +140,19 @@ def _parameters(execution: ExecutionConfig, name: str, count: int) -> dict[str, 
     }
 
 
+def _not_done(jobs: list[Job]) -> list[Job]:
+    return [job for job in jobs if not job.done()]
+
+
 def _state(job: Job, mode: str = "standard") -> str:
     """``standard`` asks Slurm's accounting now and then, for all jobs at once; ``force`` now."""
     if isinstance(job, submitit.SlurmJob):
         return str(job.watcher.get_state(job.job_id, mode).split()[0])  # "CANCELLED by 1000"
     return str(job.state)
+
+
+def _end_of(log: Path) -> str:
+    return f"the end of {log}:\n{tail(log)}" if log.exists() else f"there is no log {log}"
 
 
 def _by_number(job_id: str) -> list[int]:

@@ -47,6 +47,13 @@ def executor(folder: Path, url: str = "postgresql://me:secret@db/hpo", cluster: 
     return SlurmExecutor("small", execution, environment, folder / "logs", "0a1b2c3d-1", cluster)
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpo.executors import on_slurm
+
+    monkeypatch.setattr(on_slurm, "LOOK_EVERY_S", 0.0)
+
+
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Slurm's commands on the PATH, and the folder of what they know."""
@@ -113,7 +120,7 @@ def test_jobs_that_end_badly_are_an_error_with_the_end_of_a_log(slurm: Path, tmp
     jobs.start()
     jobs.tend()
     become(slurm, "COMPLETED")
-    wait_until(lambda: jobs.alive == 0, timeout=10)
+    wait_until(lambda: jobs.tend() or jobs.alive == 0, timeout=10)
     jobs.tend()
     become(slurm, "OUT_OF_MEMORY")
     (tmp_path / "logs" / "4101_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event\n")
@@ -143,20 +150,21 @@ def below(name: str) -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if name in command_line(child)]
 
 
-def test_a_job_is_preempted_and_goes_on_with_its_checkpoint(tmp_path: Path, sqlite_url: str) -> None:
+def test_a_job_is_preempted_and_goes_on_with_its_checkpoint(
+    tmp_path: Path, sqlite_url: str, request: pytest.FixtureRequest
+) -> None:
     training = {**LONG["training"], "meta_iterations": 1000, "eval_every": 100}
     config = StudyConfig.from_dict({**CONFIG, "training": training, "stop": {"trials": 2}})
     with connect(sqlite_url, create=True) as database:
         create_or_resume(config, database)
         jobs = executor(tmp_path, sqlite_url, "local", workers=1, gpus_per_worker=0, cpus_per_worker=1, setup=[])
         jobs.start()
+        request.addfinalizer(jobs.stop)
         wait_until(lambda: any(row.meta_iteration for row in queries.progress(database, "small").running), timeout=60)
         (job,) = below("submitit.core._submit")
         job.send_signal(signal.SIGUSR2)  # as Slurm does, ahead of a preemption or a time limit
-        wait_until(lambda: job.status() == psutil.STATUS_ZOMBIE or not job.is_running(), timeout=15)
-        assert queries.progress(database, "small").counts.let_go == 1
-        wait_until(lambda: jobs.alive == 0, timeout=60)
-        jobs.tend()
+        wait_until(lambda: queries.progress(database, "small").counts.let_go == 1, timeout=15)
+        wait_until(lambda: jobs.tend() or jobs.alive == 0, timeout=60)
         rows = queries.study_trials(database, "small")
     assert [(row.outcome, row.attempts) for row in rows] == [
         ("ok", 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hpo.config.execution import StopConfig
 from hpo.ranking import candidates
@@ -20,6 +20,13 @@ from hpo.space import Space, is_near
 SEEDS = 2**31  # training.seed is below
 
 
+class Budget(NamedTuple):
+    """Trials of the search that are ``left`` to be begun; ``enqueued``: by hand, with params of their own."""
+
+    left: int
+    enqueued: int
+
+
 @dataclass(frozen=True)
 class Stages:
     """Of one study; all that it knows is in the database, so any worker goes on where another one ended."""
@@ -31,10 +38,15 @@ class Stages:
 
     def trials_left(self) -> int:
         """How many trials of the search are still to be asked for: by now, as somebody may have raised their number."""
+        return self.budget().left
+
+    def budget(self) -> Budget:
+        """What is still to be asked for, and how many trials wait in Optuna's queue to be the next."""
         row = self._row()
         if row.stop_reason is not None:
-            return 0
-        return _stop(row).trials - queries.count_trials(self.database, self.study_id).begun
+            return Budget(0, 0)
+        search = queries.count_trials(self.database, self.study_id)
+        return Budget(_stop(row).trials - search.begun, search.waiting)
 
     def stop_if_settled(self) -> None:
         """Ends the search where its config asks for that; only for who holds the ask lock."""

@@ -152,21 +152,19 @@ class Study:
             self._stages.stop_if_settled()
         if most > 1 and (left := self._stages.trials_left()) > 1:
             self.prepare(min(most, left))
-        while self._stages.trials_left() > 0:
+        while (budget := self._stages.budget()).left > 0:
             try:
-                trial = self._new_trial(worker_id)
+                trial = self._enqueued() if budget.enqueued else None
+                trial = trial or store.new_trial(self.database, self.study_id, worker_id)
             except LeaseLost:  # this worker was stopped while it asked, and another one asks by now
                 return
             if (lease := self._begin(trial, worker_id, host, device)) is not None:
                 yield lease
 
-    def _new_trial(self, worker_id: str) -> FrozenTrial:
-        """One that somebody has enqueued, else a new one, as ``study.ask()`` has it, but fenced with the ask lock."""
-        if queries.count_trials(self.database, self.study_id).waiting:
-            trial_id = self.optuna_study._pop_waiting_trial_id()
-            if trial_id is not None:
-                return self.database.optuna_storage.get_trial(trial_id)
-        return store.new_trial(self.database, self.study_id, worker_id)
+    def _enqueued(self) -> FrozenTrial | None:
+        """What ``study.ask()`` takes before it makes a new trial."""
+        trial_id = self.optuna_study._pop_waiting_trial_id()
+        return None if trial_id is None else self.database.optuna_storage.get_trial(trial_id)
 
     def _continue(self, abandoned: store.Abandoned, worker_id: str, host: str, device: str) -> Lease | None:
         if abandoned.config is None:  # its worker died between asking and beginning

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from hpo.errors import MissingExtra
 from hpo.results.failures import translated
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from hpo.results.optuna_storage import SharedEngineStorage
 
 BUSY_TIMEOUT_S = 60.0
+IDLE_S = 2.0  # after which a connection is asked whether it still is one
 CONNECT_TIMEOUT_S = 10
 
 
@@ -65,8 +71,10 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to read from."""
+        """A connection to read from: each statement sees what is committed by then."""
         with self.guard(), self.engine.connect() as connection:
+            if self.dialect == "postgresql" and self.write:  # who may not write stays in a read-only transaction
+                connection.execution_options(isolation_level="AUTOCOMMIT")  # spares BEGIN and ROLLBACK: two answers
             yield connection
 
     def close(self) -> None:
@@ -120,5 +128,28 @@ def _postgresql(location: Location, write: bool, pool: dict[str, Any]) -> Engine
     except ImportError:
         raise MissingExtra("psycopg", "postgres", "a PostgreSQL storage") from None
     timeout = {} if "connect_timeout" in location.url.query else {"connect_timeout": CONNECT_TIMEOUT_S}
-    engine = create_engine(location.url, pool_pre_ping=True, connect_args=timeout, **pool)
+    engine = create_engine(location.url, connect_args=timeout, **pool)
+    _test_idle_connections(engine)
     return engine if write else engine.execution_options(postgresql_readonly=True)
+
+
+def _test_idle_connections(engine: Engine) -> None:
+    """As pool_pre_ping, but not of a connection that was just in use: the question takes as long as a statement.
+
+    One that the server has closed in the meantime fails as StorageUnreachable, which workers wait out.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def test(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - record.info.get("used", math.inf) < IDLE_S:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            alive = False
+        if not alive:
+            raise DisconnectionError  # the pool makes another one

@@ -11,17 +11,20 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import Update, func, or_, select, update
+from sqlalchemy import Update, func, or_, select, text, update
+from sqlalchemy.exc import DBAPIError
 
-from hpo.errors import LeaseLost, StorageError, StudyNotFound
+from hpo.errors import LeaseLost, StorageError, StorageUnreachable, StudyNotFound
 from hpo.results.clock import epoch_now
 from hpo.results.database import Database
 from hpo.results.schema import hpo_study, trials
 
 ASK_LOCK_S = 15.0  # without a sign of life, then the next one asks
+TURN_S = 2.0
+ADVISORY = 0x68706F  # "hpo": of all advisory locks of the database, those that are ours
 _POLL_S = (0.02, 0.3)  # an ask takes some 0.1 s (start-up) to 2 s (a thousand trials)
 
 
@@ -38,16 +41,20 @@ def asking(
     The lock of a process that died inside expires after ``ttl_s`` seconds, or with :func:`release_worker`. A worker
     that lost the database inside gets its own lock back: it asks from one thread. Raises StudyNotFound.
     """
-    while not (acquired := _acquire(database, study_id, worker_id, ttl_s)) and not give_up():
-        time.sleep(random.uniform(*_POLL_S))
-    if not acquired:
-        yield False
-        return
-    try:
-        with _kept(database, study_id, worker_id, ttl_s):
-            yield True
-    finally:
-        _release(database, study_id, worker_id)
+    with ExitStack() as turn:
+        turn.enter_context(_turn(database, study_id))
+        while not _acquire(database, study_id, worker_id, ttl_s):
+            turn.close()
+            if give_up():
+                yield False
+                return
+            time.sleep(random.uniform(*_POLL_S))
+            turn.enter_context(_turn(database, study_id))
+        try:
+            with _kept(database, study_id, worker_id, ttl_s):
+                yield True
+        finally:
+            _release(database, study_id, worker_id)
 
 
 def new_trial(database: Database, study_id: int, worker_id: str) -> FrozenTrial:
@@ -58,6 +65,25 @@ def new_trial(database: Database, study_id: int, worker_id: str) -> FrozenTrial:
         if connection.execute(still_mine).rowcount == 0:
             raise LeaseLost(f"study_id {study_id}: another worker asks by now")
         return database.optuna_storage.within(connection).new_trial(study_id)
+
+
+@contextmanager
+def _turn(database: Database, study_id: int) -> Iterator[None]:
+    """On PostgreSQL, workers queue for the lock at the server: 64 that try in turn take most of what it can do.
+
+    It is a courtesy, not the lock: who waits for longer than TURN_S tries without, as one that was stopped in its turn
+    would otherwise keep all others waiting.
+    """
+    if database.dialect == "sqlite":
+        yield
+        return
+    with database.engine.connect() as connection:
+        with suppress(StorageUnreachable, DBAPIError):
+            connection.execute(text(f"SET LOCAL lock_timeout = {round(1000 * TURN_S)}"))
+            connection.execute(select(func.pg_advisory_xact_lock(ADVISORY, study_id)))
+        yield
+        with suppress(DBAPIError):
+            connection.rollback()
 
 
 @contextmanager

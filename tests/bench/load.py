@@ -51,7 +51,7 @@ def ours(url: str, worker: int) -> None:
 def optunas(url: str, worker: int, trials: int) -> None:
     """One worker of Optuna's, which has to be told how many trials there are to be."""
     sampler = optuna.samplers.RandomSampler(seed=worker)
-    study = optuna.load_study(study_name=NAME, storage=_of_optuna(url), sampler=sampler)
+    study = optuna.load_study(study_name=NAME, storage=of_optuna(url), sampler=sampler)
 
     def objective(trial: optuna.Trial) -> float:
         trial.suggest_float("learner.inner_lr", 0.001, 0.5, log=True)
@@ -63,7 +63,8 @@ def optunas(url: str, worker: int, trials: int) -> None:
     study.optimize(objective, callbacks=[optuna.study.MaxTrialsCallback(trials, states=None)])
 
 
-def _of_optuna(url: str) -> str:
+def of_optuna(url: str) -> str:
+    """The same storage, as Optuna's URLs name the driver."""
     return url.replace("postgresql://", "postgresql+psycopg://")
 
 
@@ -114,7 +115,9 @@ def measure(url: Callable[[str], str], workers: int, trials: int) -> dict[str, A
         create_or_resume(config, database)
     took, errors = seconds(ours, workers, url("ours"))
     rows = {"ours": {"trials a second": trials / took, "errors": errors, **found(url("ours"))}}
-    optuna.create_study(study_name=NAME, storage=_of_optuna(url("optunas")))
+    storage = optuna.storages.RDBStorage(of_optuna(url("optunas")))
+    optuna.create_study(study_name=NAME, storage=storage)
+    storage.engine.dispose()  # a connection is not to be forked
     took, errors = seconds(optunas, workers, url("optunas"), trials)
     counted = found(url("optunas"))
     rate = sum(counted["trials"].values()) / took

@@ -52,6 +52,7 @@ __all__ = [
     "find_study",
     "likely_best",
     "luckiest",
+    "measured_peaks",
     "progress",
     "recorded_trials",
     "running_studies",
@@ -63,6 +64,7 @@ __all__ = [
 ]
 _RATE_WINDOW = 20  # the newest ended trials, from which trials_per_hour is computed
 _NAMES_SHOWN = 20
+_PEAKS = 20  # from which predictions of memory are corrected
 _STUDIES = (
     select(
         studies.c.study_id,
@@ -171,6 +173,16 @@ def study_trials(database: Database, name: str) -> list[TrialRow]:
 def recorded_trials(database: Database, study_id: int) -> list[RecordedTrial]:
     """Every trial of the study by number, with its params and its config."""
     return [RecordedTrial(**row._mapping) for row in _read(database, _RECORDED, study_id=study_id)]
+
+
+def measured_peaks(database: Database, study_id: int, device: str) -> list[tuple[dict[str, Any], int]]:
+    """Config and peak memory in bytes of the newest trials that ended on a device of this kind (``cpu``, ``cuda``)."""
+    here = (hpo_trial.c.study_id == study_id, hpo_trial.c.device.startswith(device))
+    measured = hpo_trial.c.peak_memory_bytes > 0
+    query = select(hpo_trial.c.config, hpo_trial.c.peak_memory_bytes).where(*here, measured)
+    with database.reading() as connection:
+        newest = connection.execute(query.order_by(hpo_trial.c.trial_id.desc()).limit(_PEAKS))
+        return [(config, peak) for config, peak in newest]
 
 
 def trial(database: Database, name: str, number: int) -> TrialDetail:

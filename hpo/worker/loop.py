@@ -15,6 +15,7 @@ from hpo.results.engine import Database
 from hpo.study import Lease, Study
 from hpo.worker.batch import Batch
 from hpo.worker.lease_keeper import Hold, LeaseKeeper, renew_each
+from hpo.worker.memory_guard import refusal
 from hpo.worker.patience import patiently
 from hpo.worker.runner_process import RunnerProcess
 from hpo.worker.slot import Slot
@@ -93,18 +94,27 @@ class Worker:
             leases = self._patiently(lambda: self._lease(study))
         except StudyNotFound:
             return False  # deleted since
-        for lease in leases:
-            _log.info("trial %d of %s, attempt %d", lease.number, study.name, lease.attempts)
         try:
-            match leases:
+            match [lease for lease in leases if self._fits(study, lease)]:
                 case [lease]:
                     self._train(study, lease)
-                case [_, *_]:
-                    self._train_together(study, leases)
+                case [_, *_] as several:
+                    self._train_together(study, several)
         except StudyNotFound:
             _log.warning("the study %s has been deleted", study.name)
             self._runner.kill()
         return bool(leases)
+
+    def _fits(self, study: Study, lease: Lease) -> bool:
+        """Whether the trial is to be begun; one that the device has no room for ends here."""
+        refused = self._patiently(lambda: refusal(study, lease, self._slot))
+        if refused is None:
+            _log.info("trial %d of %s, attempt %d", lease.number, study.name, lease.attempts)
+            return True
+        _log.warning("trial %d of %s: %s", lease.number, study.name, refused.reason)
+        with contextlib.suppress(LeaseLost):
+            self._patiently(lambda: study.finish(lease, refused))
+        return False
 
     def _train(self, study: Study, lease: Lease) -> None:
         try:

@@ -13,7 +13,7 @@ from hpo.launch import create_or_resume
 from hpo.records import Estimate, Outcome, TrialOutcome
 from hpo.results import queries
 from hpo.results.engine import Database, connect
-from hpo.worker import Slot, Worker, loop
+from hpo.worker import Slot, Worker, loop, memory_guard
 from tests.end_to_end.support import CONFIG
 
 
@@ -113,3 +113,52 @@ def test_one_that_stays_waits_for_studies(database: Database, tmp_path: Path, mo
     worker.run()
     assert status(database, "late") == "done"
     assert queries.workers(database) == []
+
+
+def test_what_the_device_has_no_room_for_is_refused(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As out_of_memory, which a sampler takes for a region that fails."""
+    monkeypatch.setattr(memory_guard, "free_bytes", lambda slot: 100_000_000)
+    make(database, name="large")
+    Worker(database, Slot("cpu", 1), tmp_path).run()
+    rows = queries.study_trials(database, "large")
+    assert [row.outcome for row in rows] == [Outcome.OUT_OF_MEMORY] * 2
+    assert rows[0].reason is not None
+    assert rows[0].reason.startswith("not begun: it would take some 0.")
+    assert rows[0].reason.endswith("GB by its shapes, cpu has 0.1 GB free")
+    assert status(database, "large") == "done"
+
+
+def test_measured_peaks_correct_what_is_predicted(database: Database) -> None:
+    running = make(database, stop={"trials": 9})
+    lease = running.lease_trial("w", "host", "cpu")
+    assert lease is not None
+    before = running.predicted_bytes(lease, "cpu")
+    ended = TrialOutcome(outcome=Outcome.DIVERGED, reason="nan", peak_memory_bytes=before // 2)
+    running.finish(lease, ended)
+    again = running.lease_trial("w", "host", "cpu")
+    assert again is not None
+    assert running.predicted_bytes(again, "cpu") == pytest.approx(before // 2, rel=0.1)
+    assert running.predicted_bytes(again, "cuda:0") < before  # no trial has run on a GPU: by its shapes alone
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [("echo 8000", 8000 * 2**20), ("echo '[N/A]'", None), ("exit 9", None)]
+)
+def test_free_memory_of_a_gpu(
+    answer: str, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n{answer}\n')
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-abc,GPU-def")
+    assert memory_guard.free_bytes(Slot("cuda:1", 1)) == expected
+    assert "--id=GPU-def" in (tmp_path / "asked").read_text()
+
+
+def test_free_memory_of_the_machine() -> None:
+    free = memory_guard.free_bytes(Slot("cpu", 1))
+    assert free is not None
+    assert free > 10_000_000

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpo.memory import CPU_BUDGET, GPU_BUDGET, KEPT, REAL
 from hpo.meta.gradients import Way, gradient_way, way
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskBatch
 
-_GPU_BUDGET = 2**33  # bytes of all tasks of a part
-_BUDGETS = {Way.ACCELERATED: 2**27, Way.RECURRENCES: 2**28, Way.AUTOGRAD: 2**28}  # more tasks make it no faster
+_BUDGETS = {Way.ACCELERATED: CPU_BUDGET // 2, Way.RECURRENCES: CPU_BUDGET, Way.AUTOGRAD: CPU_BUDGET}
 _MOST_KEPT = 2**29  # bytes of one task's steps; above, they are computed again on the way back
-_KEPT = 20  # numbers that a pass keeps for each row and hidden unit: an LSTM's, the most
-_GRAPH = 3  # times as many in autograd's graph
-_REAL = 4  # bytes
+_GRAPH = 3  # times as many numbers are kept in autograd's graph
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,12 @@ def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: in
     device = batch.support.inputs.device
     by = way(network, device)
     ways = by if kept_steps else gradient_way(network, batch.support), gradient_way(network, batch.query)
-    numbers = network.config.layers * network.config.hidden_size * _KEPT * (_GRAPH if by is Way.AUTOGRAD else 1) * _REAL
+    numbers = network.config.layers * network.config.hidden_size * KEPT * (_GRAPH if by is Way.AUTOGRAD else 1) * REAL
     support, query = (episode.targets.shape[1] * episode.inputs.shape[2] for episode in (batch.support, batch.query))
     recompute = kept_steps * support * numbers > _MOST_KEPT
     traces = support * min(kept_steps, 1) if recompute else support * kept_steps
     if by is not Way.ACCELERATED:  # which keeps one task's query set at a time
         traces += query
-    each = traces * numbers + (kept_steps + 2) * 2 * parameters * _REAL
-    budget = _BUDGETS[by] if device.type == "cpu" else _GPU_BUDGET
+    each = traces * numbers + (kept_steps + 2) * 2 * parameters * REAL
+    budget = _BUDGETS[by] if device.type == "cpu" else GPU_BUDGET
     return Chunking(max(1, budget // each), recompute, *ways)

@@ -26,13 +26,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.config.tasks import LONGEST_WORD
 from hpo.errors import MissingExtra
 from hpo.meta.tasks.languages import CODES
 
 VOCABULARY = 28
 SPACE = 1
 _FIRST_LETTER = 2
-_SHORTEST, _LONGEST = 4, 14  # letters
+_SHORTEST, _LONGEST = 4, LONGEST_WORD  # letters
 _OWN = 10.0
 _MOST = 4000  # words a language, the most frequent first; 26 of the languages have as many
 _DOTLESS_I = "\N{LATIN SMALL LETTER DOTLESS I}"

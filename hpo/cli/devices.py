@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from hpo.cli import text
@@ -13,6 +15,9 @@ _COLUMNS = (
     Column("device", lambda row: row["device"]),
     Column("what", lambda row: row["description"]),
     Column("memory", lambda row: text.memory(row["memory_bytes"]), right=True),
+    Column("free", lambda row: text.memory(row["free_bytes"]), right=True),
+    Column("devices: auto", lambda row: row["auto"]),
+    Column("uuid", lambda row: row["uuid"] or ""),
 )
 
 
@@ -20,8 +25,25 @@ _COLUMNS = (
 @format_options
 def devices(form: str) -> None:
     """The devices that trials can run on here, by the names that configs and --device take."""
+    there = found.gpus()
     rows = [
-        {"device": device.name, "description": device.description, "memory_bytes": device.memory_bytes}
-        for device in (found.cpu(), *found.gpus())
+        {
+            "device": device.name,
+            "description": device.description,
+            "memory_bytes": device.memory_bytes,
+            "free_bytes": device.free_bytes,
+            "uuid": device.uuid,
+            "auto": _why(device, there),
+        }
+        for device in (found.cpu(), *there)
     ]
     show(rows, _COLUMNS, form)
+
+
+def _why(device: found.Device, gpus: list[found.Device]) -> str:
+    if device in gpus:
+        return "used"
+    if gpus:
+        return "not used: there are GPUs"
+    admitted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "used: no GPU" + ("" if admitted is None else f" that CUDA_VISIBLE_DEVICES={admitted} admits")

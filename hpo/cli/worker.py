@@ -14,7 +14,7 @@ import click
 from hpo.cli.options import examples, home, open_to_write, storage_option, storage_url
 from hpo.cli.preflight import require_device
 from hpo.cli.terminal import printable
-from hpo.executors.devices import cores
+from hpo.executors.devices import cores, pin_by_uuid
 
 if TYPE_CHECKING:
     from hpo.results.engine import Database
@@ -50,6 +50,7 @@ def worker(
     SIGTERM, and SIGUSR1 and SIGUSR2, which Slurm sends before it ends a job.
     """
     device = require_device(device)
+    pin_by_uuid()
     _log_to_stderr()
     if with_parent:
         threading.Thread(target=_end_with_stdin, name="parent", daemon=True).start()

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hpo.errors import DeviceNotFound
 
 QUERY_TIMEOUT_S = 20.0  # a driver that wakes up many GPUs takes seconds
+_SLICE = re.compile(r"MIG (?P<profile>\S*?(?P<gigabytes>\d+)gb\S*)\s.*\(UUID: (?P<uuid>MIG-[^)]+)\)")
 _INSTEAD = "use  devices: auto  to take what there is"
 
 
 @dataclass(frozen=True)
 class Device:
-    """``name`` as configs write it; ``memory_bytes`` None where it is the machine's own memory."""
+    """``name`` as configs write it; memory None where it is the machine's own, or is not known.
+
+    ``uuid``: what CUDA_VISIBLE_DEVICES takes of a GPU or of a MIG slice; it does not change with the others' order.
+    """
 
     name: str
     description: str
     memory_bytes: int | None = None
+    uuid: str | None = None
+    free_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,27 +49,67 @@ def cpu() -> Device:
 
 
 def gpus() -> list[Device]:
-    """The CUDA devices that ``nvidia-smi`` shows and CUDA_VISIBLE_DEVICES admits; none without a driver."""
+    """The CUDA devices that ``nvidia-smi`` shows and CUDA_VISIBLE_DEVICES admits; none without a driver.
+
+    A GPU that is cut into MIG slices is as many devices as it has slices, and none itself.
+    """
+    admitted = _admitted([device for index, gpu in _whole_gpus() for device in _with_index(index, gpu)])
+    return [replace(device, name=f"cuda:{position}") for position, device in enumerate(admitted)]
+
+
+def pin_by_uuid() -> None:
+    """From here on this process, and who it starts, means by ``cuda:N`` what :func:`gpus` shows, by its UUID.
+
+    CUDA's own numbers are by speed or by bus, and a MIG slice has none.
+    """
+    if uuids := [device.uuid for device in gpus() if device.uuid is not None]:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(uuids)
+
+
+_Numbered = tuple[str, Device]  # the index that CUDA_VISIBLE_DEVICES may use; "" where there is none
+
+
+def _whole_gpus() -> list[_Numbered]:
+    fields = "index,uuid,name,memory.total,memory.free"
+    rows = _smi(f"--query-gpu={fields}", "--format=csv,noheader,nounits")
+    return [
+        (index, Device("", name, _mebibytes(total), uuid, _mebibytes(free)))
+        for index, uuid, name, total, free in (line.split(", ") for line in rows if line.count(", ") == 4)
+    ]
+
+
+def _with_index(index: str, gpu: Device) -> list[_Numbered]:
+    slices = [found for line in _smi("-L", f"--id={index}") if (found := _SLICE.match(line))]
+    return [("", _slice(found, gpu)) for found in slices] or [(index, gpu)]
+
+
+def _slice(found: re.Match[str], gpu: Device) -> Device:
+    gigabytes = int(found["gigabytes"])
+    return Device("", f"{gpu.description} MIG {found['profile']}", gigabytes * 2**30, found["uuid"])
+
+
+def _smi(*arguments: str) -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
-    command = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", *arguments]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False)
-    if answer.returncode != 0:
-        return []
-    rows = [[cell.strip() for cell in line.split(",")] for line in answer.stdout.splitlines() if line.strip()]
-    return [Device(f"cuda:{position}", row[2], int(row[3]) * 2**20) for position, row in enumerate(_visible(rows))]
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []
 
 
-def _visible(rows: list[list[str]]) -> list[list[str]]:
+def _mebibytes(cell: str) -> int | None:
+    return int(cell) * 2**20 if cell.isdigit() else None
+
+
+def _admitted(found: list[_Numbered]) -> list[Device]:
     """CUDA_VISIBLE_DEVICES names devices by index or by the start of their UUID, in the order that counts."""
     wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
-        return rows
+        return [device for _, device in found]
     return [
-        row
-        for name in wanted.split(",")
-        for row in rows
-        if name and (row[0] == name or (name.startswith("GPU-") and row[1].startswith(name)))
+        device
+        for name in filter(None, wanted.split(","))
+        for index, device in found
+        if name == index or (name.startswith(("GPU-", "MIG-")) and (device.uuid or "").startswith(name))
     ]
 
 

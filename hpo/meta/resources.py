@@ -40,8 +40,11 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: most that tensors took on a GPU; the most memory that this whole process had on a CPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if platform.system() == "Linux":
+        # not getrusage(2): its peak is that of the process that started this one, where that was larger
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def keep_freed_memory() -> None:

@@ -25,6 +25,7 @@ from hpo.worker.training import Renewed, Training
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 IDLE_S = 1.0  # between two looks for work
+SILENT_S = 60.0  # a worker that showed itself longer ago may be gone
 
 
 class Worker:
@@ -111,10 +112,23 @@ class Worker:
         if refused is None:
             _log.info("trial %d of %s, attempt %d", lease.number, study.name, lease.attempts)
             return True
-        _log.warning("trial %d of %s: %s", lease.number, study.name, refused.reason)
         with contextlib.suppress(LeaseLost):
+            if self._patiently(self._has_neighbours):
+                self._patiently(lambda: study.release(lease, interrupted=True))
+                self._stop.wait(IDLE_S)
+                return False
+            _log.warning("trial %d of %s: %s", lease.number, study.name, refused.reason)
             self._patiently(lambda: study.finish(lease, refused))
         return False
+
+    def _has_neighbours(self) -> bool:
+        """Whether other workers train on this device: it has more room when they are done."""
+        slot, others = self._slot, queries.workers(self._database)
+        return any(
+            (other.host, other.device) == (slot.host, slot.device) and other.number is not None
+            for other in others
+            if other.worker_id != slot.worker_id and other.silent_seconds < SILENT_S
+        )
 
     def _train(self, study: Study, lease: Lease) -> None:
         try:

@@ -30,7 +30,7 @@ from hpo.study import Study
 from tests.bench.load import NAME, databases, of_optuna
 from tests.end_to_end.support import CONFIG
 
-RUNS, AT_ONCE = 3, 1000
+AT_ONCE = 1000
 FIRST_SUGGESTION = f"""
 import os
 from hpo.results import queries
@@ -107,11 +107,11 @@ def _add(connection: Connection, study: Study, numbers: range) -> None:
         connection.execute(insert(table), of_table)  # type: ignore[arg-type]
 
 
-def seconds(command: Sequence[str], url: str) -> float:
-    """The median of RUNS processes."""
+def seconds(command: Sequence[str], url: str, runs: int) -> float:
+    """The median of so many processes."""
     environment = {**os.environ, "HPO_STORAGE": url, "OPTUNA_STORAGE": of_optuna(url)}
     took = []
-    for _ in range(RUNS):
+    for _ in range(runs):
         began = time.perf_counter()
         subprocess.run([sys.executable, *command], env=environment, capture_output=True, check=True)
         took.append(time.perf_counter() - began)
@@ -123,12 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.large", description=__doc__.split("\n\n")[0])
     parser.add_argument("--on", nargs="+", choices=("sqlite", "postgresql"), default=["sqlite", "postgresql"])
     parser.add_argument("--trials", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args(arguments)
     found = {}
     for kind in options.on:
         with databases(kind) as url:
             fill(url("ours"), options.trials)
-            found[kind] = {name: seconds(command, url("ours")) for name, command in COMMANDS.items()}
+            found[kind] = {name: seconds(command, url("ours"), options.runs) for name, command in COMMANDS.items()}
     print(json.dumps(found, indent=1))
 
 

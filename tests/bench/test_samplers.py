@@ -87,7 +87,7 @@ def test_a_budget_of_training_buys_more_trials_with_a_pruner() -> None:
 
 
 def test_costs_can_be_made_to_count() -> None:
-    plays = [budget.play(name, "language_id/seconds", 1, STARTUP_TRIALS + 5) for name in ("ours", "ours +cost")]
+    plays = [budget.play(name, "language_id/seconds", 0, STARTUP_TRIALS + 5) for name in ("ours", "ours +cost")]
     assert plays[0].regret != plays[1].regret
 
 

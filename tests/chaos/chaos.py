@@ -35,7 +35,7 @@ NAME = "chaos"
 LEASE_S = 4.0
 ASLEEP_S = 3 * LEASE_S
 RETRAINED = 3  # trials, those that were disturbed most
-TRAINING = {"meta_batch": 4, "meta_iterations": 240, "eval_tasks": 16, "eval_every": 20}
+TRAINING = {"meta_batch": 4, "meta_iterations": 800, "eval_tasks": 16, "eval_every": 80}
 
 
 @dataclass(frozen=True)

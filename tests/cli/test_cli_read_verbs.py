@@ -328,7 +328,7 @@ def test_sql(run: Run, study: Study) -> None:
 
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    gpus = [Device(f"cuda:{index}", "NVIDIA H100", 80 * 2**30) for index in range(2)]
+    gpus = [Device(f"cuda:{index}", "NVIDIA H100", 80 * 2**30, f"GPU-{index}", 60 * 2**30) for index in range(2)]
     monkeypatch.setattr(devices.found, "gpus", lambda: gpus)
     return iter(())
 
@@ -337,7 +337,8 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_devices(run: Run) -> None:
     lines = run("devices").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["device", "cpu", "cuda:0", "cuda:1"]
-    assert lines[2].endswith("80.0 GiB")
+    assert lines[1].split()[-5:] == ["not", "used:", "there", "are", "GPUs"]
+    assert lines[2].split()[3:] == ["80.0", "GiB", "60.0", "GiB", "used", "GPU-0"]
     assert as_json(run("devices", "--json"))[1]["memory_bytes"] == 80 * 2**30
 
 

@@ -11,7 +11,7 @@ from hpo import study
 from hpo.config import InvalidConfig, StudyConfig
 from hpo.launch import create_or_resume
 from hpo.records import Estimate, Outcome, TrialOutcome
-from hpo.results import queries
+from hpo.results import queries, store
 from hpo.results.engine import Database, connect
 from hpo.worker import Slot, Worker, loop, memory_guard
 from tests.end_to_end.support import CONFIG
@@ -128,6 +128,29 @@ def test_what_the_device_has_no_room_for_is_refused(
     assert rows[0].reason.startswith("not begun: it would take some 0.")
     assert rows[0].reason.endswith("GB by its shapes, cpu has 0.1 GB free")
     assert status(database, "large") == "done"
+
+
+def test_beside_others_on_the_device_it_waits_for_room(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is let go, at no cost of an attempt, until the neighbour is done."""
+    running = make(database, name="large")
+    theirs = running.lease_trial("neighbour", "host", "cpu")
+    assert theirs is not None
+    store.heartbeat(database, "neighbour", host="host", pid=1, device="cpu", trial_id=theirs.trial_id)
+    looks = iter(range(3))
+
+    def free(slot: Slot) -> int:
+        if next(looks) == 2:
+            running.finish(theirs, TrialOutcome(outcome=Outcome.ERROR, reason="of itself"))
+            store.remove_worker(database, "neighbour")
+            return 10**12
+        return 0
+
+    monkeypatch.setattr(memory_guard, "free_bytes", free)
+    monkeypatch.setattr(loop, "IDLE_S", 0.0)
+    Worker(database, Slot("cpu", 1, host="host"), tmp_path).run()
+    assert [row.outcome for row in queries.study_trials(database, "large")] == [Outcome.ERROR, Outcome.OK]
 
 
 def test_measured_peaks_correct_what_is_predicted(database: Database) -> None:

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = dataclasses.replace(PLANS[name], **asked)
         with tempfile.TemporaryDirectory(prefix="hpo-chaos-") as folder:
             findings = run(name, plan, Path(folder), options.timeout_s)
-        found = dataclasses.asdict(findings)
+        found = dict(vars(findings))
         found |= {"written": max(findings.written.values()), "numbers": len(findings.numbers)}
         print(json.dumps({name: found, "problems": findings.problems(plan)}, indent=1), flush=True)
         wrong = wrong or bool(findings.problems(plan))

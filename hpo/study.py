@@ -23,7 +23,6 @@ from hpo.config import InvalidConfig, StudyConfig, TrialConfig
 from hpo.constraints import compliance
 from hpo.earlier_trials import Source, sources
 from hpo.errors import LeaseLost
-from hpo.memory import calibration, predicted_bytes
 from hpo.records import Outcome, Report, TrialOutcome, TrialSpec
 from hpo.results import queries, store
 from hpo.results.engine import Database
@@ -242,15 +241,6 @@ class Study:
             threads=threads,
             checkpoint_dir=str(checkpoints),
         )
-
-    def predicted_bytes(self, lease: Lease, device: str) -> int:
-        """Of memory that the trial will take, by its shapes and by what this study's trials took."""
-        kind = device.partition(":")[0]
-        pairs = []
-        for config, peak in queries.measured_peaks(self.database, self.study_id, kind):
-            with contextlib.suppress(InvalidConfig):  # of another version, or of tasks that are not on this machine
-                pairs.append((predicted_bytes(TrialConfig.from_dict(config), kind), peak))
-        return round(calibration(pairs) * predicted_bytes(lease.config, kind))
 
     def report(self, lease: Lease, report: Report) -> bool:
         """Records the objective at a rung; whether the pruner ends the trial there. Raises LeaseLost."""

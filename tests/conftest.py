@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 from hpo.results.engine import Database, connect
+from tests.end_to_end.support import Hpo
 from tests.postgres import PASSWORD, PostgresServer, running_server
 
 # No deadline for one example: a machine that is busy is not a failure.
@@ -72,3 +73,18 @@ def database(storage_url: str) -> Iterator[Database]:
     """An empty one, opened."""
     with connect(storage_url, create=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def hpo(tmp_path: Path) -> Iterator[Hpo]:
+    """The command line, on SQLite."""
+    command = Hpo(tmp_path, f"sqlite:///{tmp_path / 'hpo.db'}")
+    yield command
+    command.close()
+
+
+@pytest.fixture
+def hpo_on_postgres(tmp_path: Path, postgres_url: str) -> Iterator[Hpo]:
+    command = Hpo(tmp_path, postgres_url)
+    yield command
+    command.close()

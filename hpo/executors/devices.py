@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from hpo.errors import DeviceNotFound
+from hpo.nvidia_smi import mebibytes, nvidia_smi
 
-QUERY_TIMEOUT_S = 20.0  # a driver that wakes up many GPUs takes seconds
 _SLICE = re.compile(r"MIG (?P<profile>\S*?(?P<gigabytes>\d+)gb\S*)\s.*\(UUID: (?P<uuid>MIG-[^)]+)\)")
 _INSTEAD = "use  devices: auto  to take what there is"
 
@@ -71,33 +69,21 @@ _Numbered = tuple[str, Device]  # the index that CUDA_VISIBLE_DEVICES may use; "
 
 def _whole_gpus() -> list[_Numbered]:
     fields = "index,uuid,name,memory.total,memory.free"
-    rows = _smi(f"--query-gpu={fields}", "--format=csv,noheader,nounits")
+    rows = nvidia_smi(f"--query-gpu={fields}", "--format=csv,noheader,nounits")
     return [
-        (index, Device("", name, _mebibytes(total), uuid, _mebibytes(free)))
+        (index, Device("", name, mebibytes(total), uuid, mebibytes(free)))
         for index, uuid, name, total, free in (line.split(", ") for line in rows if line.count(", ") == 4)
     ]
 
 
 def _with_index(index: str, gpu: Device) -> list[_Numbered]:
-    slices = [found for line in _smi("-L", f"--id={index}") if (found := _SLICE.match(line))]
+    slices = [found for line in nvidia_smi("-L", f"--id={index}") if (found := _SLICE.match(line))]
     return [("", _slice(found, gpu)) for found in slices] or [(index, gpu)]
 
 
 def _slice(found: re.Match[str], gpu: Device) -> Device:
     gigabytes = int(found["gigabytes"])
     return Device("", f"{gpu.description} MIG {found['profile']}", gigabytes * 2**30, found["uuid"])
-
-
-def _smi(*arguments: str) -> list[str]:
-    if shutil.which("nvidia-smi") is None:
-        return []
-    command = ["nvidia-smi", *arguments]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False)
-    return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []
-
-
-def _mebibytes(cell: str) -> int | None:
-    return int(cell) * 2**20 if cell.isdigit() else None
 
 
 def _admitted(found: list[_Numbered]) -> list[Device]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, select, text
 
-from hpo.errors import StudyNotFound, TrialNotFound
 from hpo.records import AdaptationCurve, CurvePoint, Estimate, sign
 from hpo.results.clock import epoch_now
 from hpo.results.counts import count, count_confirmations, count_trials
 from hpo.results.database import Database
+from hpo.results.not_found import study_not_found, trial_not_found
 from hpo.results.rows import (
     BestRow,
     CurveRow,
@@ -63,7 +62,6 @@ __all__ = [
     "workers",
 ]
 _RATE_WINDOW = 20  # the newest ended trials, from which trials_per_hour is computed
-_NAMES_SHOWN = 20
 _PEAKS = 20  # from which predictions of memory are corrected
 _STUDIES = (
     select(
@@ -114,7 +112,7 @@ def study(database: Database, name: str) -> StudyRow:
     """The study of this name; StudyNotFound says which ones there are."""
     found = find_study(database, name)
     if found is None:
-        raise _study_not_found(database, name)
+        raise study_not_found(database, name)
     return found
 
 
@@ -191,7 +189,7 @@ def trial(database: Database, name: str, number: int) -> TrialDetail:
     sql = "SELECT * FROM hpo_trials WHERE study_id = :study_id AND number = :number"
     rows = _read(database, sql, study_id=study_id, number=number)
     if not rows:
-        raise _trial_not_found(database, name, study_id, number)
+        raise trial_not_found(database, name, study_id, number)
     row = TrialRow(**rows[0]._mapping)
     with database.reading() as connection:
         config = connection.scalar(select(hpo_trial.c.config).where(hpo_trial.c.trial_id == row.trial_id))
@@ -294,24 +292,3 @@ def _study_row(row: dict[str, Any]) -> StudyRow:
 def _read(database: Database, sql: str, **values: object) -> Sequence[Row[Any]]:
     with database.reading() as connection:
         return connection.execute(text(sql).columns(parameters=Json, config=Json), values).all()
-
-
-def _study_not_found(database: Database, name: str) -> StudyNotFound:
-    with database.reading() as connection:
-        names = list(connection.scalars(select(studies.c.study_name).order_by(studies.c.study_name)))
-    if name in names:
-        return StudyNotFound(f"{name!r} is an Optuna study that hpo has not made: read it with  hpo query")
-    if not names:
-        return StudyNotFound(f"no study {name!r}: {database.url_masked} holds none;  hpo launch CONFIG  makes one")
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    listed = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-    return StudyNotFound(f"no study {name!r} in {database.url_masked}{hint}: it holds {listed}")
-
-
-def _trial_not_found(database: Database, name: str, study_id: int, number: int) -> TrialNotFound:
-    with database.reading() as connection:
-        last = connection.scalar(select(func.max(trials.c.number)).where(trials.c.study_id == study_id))
-    if last is None:
-        return TrialNotFound(f"the study {name!r} has no trial {number}: it has none yet")
-    return TrialNotFound(f"the study {name!r} has no trial {number}: expected a number from 0 to {last}")

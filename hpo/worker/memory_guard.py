@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import contextlib
 
 import psutil
 
+from hpo.config import InvalidConfig, TrialConfig
+from hpo.memory import calibration, predicted_bytes
+from hpo.nvidia_smi import mebibytes, nvidia_smi
 from hpo.records import Outcome, TrialOutcome
+from hpo.results import queries
 from hpo.study import Lease, Study
 from hpo.worker.slot import Slot
-
-QUERY_TIMEOUT_S = 20.0
 
 
 def refusal(study: Study, lease: Lease, slot: Slot) -> TrialOutcome | None:
@@ -19,24 +20,30 @@ def refusal(study: Study, lease: Lease, slot: Slot) -> TrialOutcome | None:
     free = free_bytes(slot)
     if free is None:
         return None
-    needed = study.predicted_bytes(lease, slot.device)
+    needed = needed_bytes(study, lease, slot.device)
     if needed <= free:
         return None
     reason = f"not begun: it would take some {_gb(needed)} by its shapes, {slot.device} has {_gb(free)} free"
     return TrialOutcome(outcome=Outcome.OUT_OF_MEMORY, reason=reason)
 
 
+def needed_bytes(study: Study, lease: Lease, device: str) -> int:
+    """Of memory that the trial will take, by its shapes and by what this study's trials took."""
+    kind = device.partition(":")[0]
+    pairs = []
+    for config, peak in queries.measured_peaks(study.database, study.study_id, kind):
+        with contextlib.suppress(InvalidConfig):  # of another version, or of tasks that are not on this machine
+            pairs.append((predicted_bytes(TrialConfig.from_dict(config), kind), peak))
+    return round(calibration(pairs) * predicted_bytes(lease.config, kind))
+
+
 def free_bytes(slot: Slot) -> int | None:
     """Of the slot's device now, whoever uses the rest; None where that cannot be asked."""
     if slot.torch_device == "cpu":
         return int(psutil.virtual_memory().available)
-    if shutil.which("nvidia-smi") is None:
-        return None
     device = slot.runner_environment()["CUDA_VISIBLE_DEVICES"]
-    command = ["nvidia-smi", f"--id={device}", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False)
-    mebibytes = answer.stdout.strip()
-    return int(mebibytes) * 2**20 if answer.returncode == 0 and mebibytes.isdigit() else None
+    said = nvidia_smi(f"--id={device}", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
+    return mebibytes(said[0]) if said else None
 
 
 def _gb(count: int) -> str:

@@ -140,23 +140,29 @@ class Training:
     def _let_go(self) -> bool:
         """Asks the runner for a checkpoint, and ends it where it does not answer in time."""
         if self._stop_sent_at is None:
-            self._stop_sent_at = time.monotonic()
-            self._runner.send(Stop(trial_id=self._lease.trial_id))
-        if time.monotonic() - self._stop_sent_at < CHECKPOINT_GRACE_S:
-            return False
-        _log.warning("the runner did not let go of trial %d in time; it is ended", self._lease.number)
-        self._runner.kill()
-        return self.release()
+            self._stop_sent_at = self._ask(Stop(trial_id=self._lease.trial_id))
+        return self._ignores(self._stop_sent_at, "let go of") and self.release()
 
     def _end_overdue(self) -> bool:
         """As the pruner would; a runner that does not answer in time is ended with all that it has started."""
         if self._overdue_at is None:
-            self._overdue_at = time.monotonic()
-            self._runner.send(Prune(trial_id=self._lease.trial_id))
-        if time.monotonic() - self._overdue_at < CHECKPOINT_GRACE_S:
+            self._overdue_at = self._ask(Prune(trial_id=self._lease.trial_id))
+        return self._ignores(self._overdue_at, "end") and self._time_out()
+
+    def _ask(self, command: Prune | Stop) -> float:
+        self._runner.send(command)
+        return time.monotonic()
+
+    def _ignores(self, asked_at: float, what: str) -> bool:
+        """Whether the runner has had its time to answer; then it is ended."""
+        if time.monotonic() - asked_at < CHECKPOINT_GRACE_S:
             return False
-        _log.warning("the runner did not end trial %d in time; it is ended", self._lease.number)
+        _log.warning("the runner did not %s trial %d in time; it is ended", what, self._lease.number)
         self._runner.kill()
+        return True
+
+    def _time_out(self) -> bool:
+        """Of a trial whose runner has said nothing of its end."""
         self._finish(self._timed_out(TrialOutcome(outcome=Outcome.PRUNED)))
         return True
 
@@ -177,8 +183,7 @@ class Training:
     def runner_died(self, death: str) -> bool:
         """Costs an attempt, unless the trial was being let go; after the last one the trial is given up."""
         if self._overdue_at is not None:
-            self._finish(self._timed_out(TrialOutcome(outcome=Outcome.PRUNED)))
-            return True
+            return self._time_out()
         attempts, allowed = self._lease.attempts, self._study.config.execution.max_attempts
         _log.warning("trial %d, attempt %d of %d: %s", self._lease.number, attempts, allowed, death)
         # A supervisor's signal may reach the runner too; one that several trials share is ended by the first to wait.

@@ -14,10 +14,10 @@ import pytest
 
 from hpo.results import queries
 from hpo.results.engine import connect
-from tests.conftest import PASSWORD, PostgresServer
 from tests.end_to_end.support import Hpo, wait_until
 from tests.end_to_end.test_study import LONG, trials
 from tests.executors.support import command_line
+from tests.postgres import PASSWORD, PostgresServer
 
 pytest.importorskip("ray", reason="the ray extra is not installed")
 
@@ -37,14 +37,6 @@ def cluster() -> Iterator[Any]:
     left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
     _, alive = psutil.wait_procs(left, timeout=20)
     assert [process.cmdline() for process in alive] == []
-
-
-@pytest.fixture
-def hpo(tmp_path: Path) -> Iterator[Hpo]:
-    """On SQLite."""
-    command = Hpo(tmp_path, f"sqlite:///{tmp_path / 'hpo.db'}")
-    yield command
-    command.close()
 
 
 @pytest.fixture

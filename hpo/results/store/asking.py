@@ -17,13 +17,13 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import Update, func, or_, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from hpo.errors import LeaseLost, StorageError, StorageUnreachable, StudyNotFound
+from hpo.errors import LeaseLost, StorageError, StudyNotFound
 from hpo.results.clock import epoch_now
 from hpo.results.database import Database
 from hpo.results.schema import hpo_study, trials
 
 ASK_LOCK_S = 15.0  # without a sign of life, then the next one asks
-TURN_S = 2.0
+TURN_S = 2.0  # in the queue, then one tries without
 ADVISORY = 0x68706F  # "hpo": of all advisory locks of the database, those that are ours
 _POLL_S = (0.02, 0.3)  # an ask takes some 0.1 s (start-up) to 2 s (a thousand trials)
 
@@ -77,8 +77,8 @@ def _turn(database: Database, study_id: int) -> Iterator[None]:
     if database.dialect == "sqlite":
         yield
         return
-    with database.engine.connect() as connection:
-        with suppress(StorageUnreachable, DBAPIError):
+    with database.guard(), database.engine.connect() as connection:
+        with suppress(DBAPIError):
             connection.execute(text(f"SET LOCAL lock_timeout = {round(1000 * TURN_S)}"))
             connection.execute(select(func.pg_advisory_xact_lock(ADVISORY, study_id)))
         yield

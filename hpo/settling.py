@@ -29,9 +29,9 @@ def is_settled(prospects: Sequence[Prospect], left: int) -> bool:
     return len(newest) == SUGGESTIONS and all(left * one.gain < one.noise for one in newest)
 
 
-def reason(newest: Prospect, begun: int, left: int) -> str:
+def reason(newest: Prospect, left: int) -> str:
     """Why, with numbers."""
     return (
-        f"after {begun} of {begun + left} trials: the expected gain of {left} more, at most {left * newest.gain:.2g},"
+        f"the expected gain of {left} more, at most {left * newest.gain:.2g},"
         f" is below what the noise lets one see, {newest.noise:.2g}"
     )

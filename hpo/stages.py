@@ -48,14 +48,25 @@ class Stages:
         search = queries.count_trials(self.database, self.study_id)
         return Budget(_stop(row).trials - search.begun, search.waiting)
 
-    def stop_if_settled(self) -> None:
-        """Ends the search where its config asks for that; only for who holds the ask lock."""
-        if not _stop(self._row()).when_settled or (left := self.trials_left()) <= 0:
-            return
+    def stop_early(self) -> None:
+        """Ends the search where its config asks for that before all trials; only for who holds the ask lock."""
+        stop = _stop(self._row())
+        if (left := self.trials_left()) > 0 and (why := self._exhausted(stop.hours) or self._settled(stop, left)):
+            store.stop_search(
+                self.database, self.study_id, f"after {stop.trials - left} of {stop.trials} trials: {why}"
+            )
+
+    def _exhausted(self, hours: float | None) -> str | None:
+        if hours is None:
+            return None
+        used = queries.trained_seconds(self.database, self.study_id) / 3600
+        return f"trained for {used:.3g} hours, of {hours:.3g}" if used >= hours else None
+
+    def _settled(self, stop: StopConfig, left: int) -> str | None:
+        if not stop.when_settled:
+            return None
         newest = prospects(self.database, self.study_id, SUGGESTIONS)
-        if is_settled(newest, left):
-            begun = queries.count_trials(self.database, self.study_id).begun
-            store.stop_search(self.database, self.study_id, reason(newest[-1], begun, left))
+        return reason(newest[-1], left) if is_settled(newest, left) else None
 
     def is_confirmation_due(self) -> bool:
         """Whether the search is over and the configs that are to be confirmed were not chosen yet."""

@@ -148,8 +148,8 @@ class Study:
 
     def _begun(self, most: int, worker_id: str, host: str, device: str) -> Iterator[Lease]:
         """New trials while the budget lasts; the suggestions for several are made together."""
-        if self.config.stop.when_settled:
-            self._stages.stop_if_settled()
+        if self.config.stop.may_end_early:
+            self._stages.stop_early()
         if most > 1 and (left := self._stages.trials_left()) > 1:
             self.prepare(min(most, left))
         while (budget := self._stages.budget()).left > 0:

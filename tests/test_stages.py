@@ -367,6 +367,28 @@ def test_another_stop_rule_takes_a_settled_search_up_again(database: Database, m
     assert (queries.study(database, "small").stop_reason or "").startswith("after 14 of 30 trials")
 
 
+def test_a_search_ends_when_its_hours_are_used_up(database: Database) -> None:
+    """Those of the trials that run count too, by what they have reported."""
+    limited = create_or_resume(config(trials=20, hours=2, confirm=1, confirm_seeds=1), database)
+    limited.finish(lease(limited), ok(0.5).model_copy(update={"seconds": 3600.0}))
+    running = lease(limited)
+    limited.report(running, Report(meta_iteration=2, objective=Estimate(mean=0.5, sem=0.1), seconds=1800.0))
+    also_running = lease(limited)
+    limited.report(also_running, Report(meta_iteration=2, objective=Estimate(mean=0.5, sem=0.1), seconds=1900.0))
+    assert several(limited) == []
+    reason = "after 3 of 20 trials: trained for 2.03 hours, of 2"
+    assert queries.study(database, "small").stop_reason == reason
+    for one in (running, also_running):
+        limited.finish(one, ok(0.6).model_copy(update={"seconds": 3600.0}))
+    confirming = lease(limited)
+    assert confirming.confirms == 0
+    limited.finish(confirming, ok(0.5))
+    assert status(database) == "done"
+    assert queries.trained_seconds(database, limited.study_id) == 10800.0  # what confirms is not counted
+    longer = create_or_resume(config(trials=20, hours=4, confirm=1, confirm_seeds=1), database)
+    assert lease(longer).confirms is None
+
+
 def test_nothing_is_left_to_gain_on_a_plain_of_noise(database: Database) -> None:
     raw = {**config(trials=40, confirm=0).to_dict(), "sampler": {"kind": "gp_ei", "startup_trials": 4}}
     raw["stop"]["when_settled"] = True

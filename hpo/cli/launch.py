@@ -95,10 +95,11 @@ def _run(study: Study, url: str, place: Placement | None, detach: bool, as_json:
     watch = Watch(database, config)
     if study.is_done():
         last = watch.look()
+        limit = "stop.trials" if last.stop_reason is None else "what stopped it"
         early = f"its search stopped {last.stop_reason}"
         ended = f"all its {config.stop.trials} trials have ended" if last.stop_reason is None else early
         ended += ", and those that confirm the best" * bool(config.stop.confirm)
-        say(f"the study {study.name!r} is done: {ended}; raise stop.trials in its config for more", err=True)
+        say(f"the study {study.name!r} is done: {ended}; raise {limit} in its config for more", err=True)
         return print_summary(last, database, url, as_json)
     if detach or place is None:
         return _leave(study, url, place, as_json)

@@ -44,6 +44,12 @@ class StopConfig(Section):
     """When a study is done."""
 
     trials: int = Field(24, ge=1, description="trials of the search, whatever their outcome (ok, pruned, failed)")
+    hours: float | None = Field(
+        None,
+        gt=0.0,
+        description="end the search early, once its trials have been trained for so long, all devices together; those"
+        " that run are trained to their end; null: no limit",
+    )
     when_settled: bool = Field(
         False,
         description="end the search early, once all trials that are left are expected to gain less together than the"
@@ -55,6 +61,11 @@ class StopConfig(Section):
     confirm_seeds: int = Field(
         3, ge=1, le=100, description="new seeds for each of them; the standard error of fewer than 3 says little"
     )
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether the search has a limit beside the number of its trials."""
+        return self.when_settled or self.hours is not None
 
 
 def _devices(found: Any) -> Any:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from hpo.results.database import Database
 from hpo.results.rows import Counted, TrialCounts
-from hpo.results.schema import hpo_trial, trials
+from hpo.results.schema import hpo_report, hpo_trial, trials
 
 _STATES = {"WAITING": "waiting", "RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
@@ -36,3 +36,12 @@ def count_trials(database: Database, study_id: int) -> TrialCounts:
 def count_confirmations(database: Database, study_id: int) -> TrialCounts:
     """Trials that repeat others with new seeds, by state."""
     return count(database, study_id).confirmations
+
+
+def trained_seconds(database: Database, study_id: int) -> float:
+    """For which the trials of the search were trained, all together; those that run: until they last reported."""
+    reported = select(func.max(hpo_report.c.seconds)).where(hpo_report.c.trial_id == hpo_trial.c.trial_id)
+    seconds = func.coalesce(hpo_trial.c.seconds, reported.scalar_subquery(), 0.0)
+    query = select(func.sum(seconds)).where(hpo_trial.c.study_id == study_id, hpo_trial.c.confirms.is_(None))
+    with database.reading() as connection:
+        return connection.scalar(query) or 0.0

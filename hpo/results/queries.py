@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, func, select, text
 
 from hpo.records import AdaptationCurve, CurvePoint, Estimate, sign
 from hpo.results.clock import epoch_now
-from hpo.results.counts import count, count_confirmations, count_trials
+from hpo.results.counts import count, count_confirmations, count_trials, trained_seconds
 from hpo.results.database import Database
 from hpo.results.not_found import study_not_found, trial_not_found
 from hpo.results.rows import (
@@ -58,6 +58,7 @@ __all__ = [
     "study",
     "study_trials",
     "summaries",
+    "trained_seconds",
     "trial",
     "workers",
 ]

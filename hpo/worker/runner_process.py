@@ -15,8 +15,8 @@ import psutil
 
 from hpo.child_process import how_it_ended
 from hpo.errors import HpoError
-from hpo.protocol import Event, Ready, event, to_line
-from hpo.records import Record
+from hpo.protocol import Event, Finished, Ready, event, to_line
+from hpo.records import Outcome, Record, TrialOutcome
 from hpo.worker.slot import Slot
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class RunnerProcess:
         self._events: queue.SimpleQueue[Event | _End] = queue.SimpleQueue()
         self._was_ready = False
         self._was_killed = False
+        self._ran_out = False
 
     @property
     def was_killed(self) -> bool:
@@ -66,7 +67,12 @@ class RunnerProcess:
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        """Starts the child unless it runs."""
+        """Starts the child unless it runs; one that ran out of memory is replaced.
+
+        Only the end of its process is sure to give back what it holds, in as few pieces as it was.
+        """
+        if self._ran_out:
+            self._kill()
         if self._process is not None and self._process.poll() is None:
             return
         self._process = subprocess.Popen(
@@ -78,7 +84,8 @@ class RunnerProcess:
             env=self._slot.runner_environment(),
             start_new_session=True,
         )
-        self._events, self._was_ready, self._was_killed = queue.SimpleQueue(), False, False
+        self._events = queue.SimpleQueue()
+        self._was_ready = self._was_killed = self._ran_out = False
         assert self._process.stdout is not None
         threading.Thread(target=_read, args=(self._process.stdout, self._events), daemon=True).start()
 
@@ -96,8 +103,11 @@ class RunnerProcess:
         Raises RunnerDied where there will be no more, and RunnerUnusable where there has never been one.
         """
         received = self._next(timeout_s)
-        if isinstance(received, Ready):
-            self._was_ready = True
+        match received:
+            case Ready():
+                self._was_ready = True
+            case Finished(outcome=TrialOutcome(outcome=Outcome.OUT_OF_MEMORY)):
+                self._ran_out = True
         if received is not _END:
             return received
         self._kill()  # its output has ended; where it still runs it is of no use

@@ -10,7 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from hpo.protocol import Ready, Stop
+from hpo.protocol import Finished, Ready, Stop, to_line
+from hpo.records import Outcome, TrialOutcome
 from hpo.worker import runner_process
 from hpo.worker.runner_process import RunnerDied, RunnerProcess, RunnerUnusable
 from hpo.worker.slot import Slot
@@ -76,6 +77,18 @@ def test_it_is_started_again_after_its_death(start: Start) -> None:
     runner.start()
     assert runner.receive(5.0) == Ready()
     runner.send(Stop(trial_id=1))  # to a process that is ending: no error
+
+
+@pytest.mark.parametrize(("outcome", "is_replaced"), [(Outcome.OUT_OF_MEMORY, True), (Outcome.ERROR, False)])
+def test_one_that_ran_out_of_memory_is_replaced(start: Start, outcome: Outcome, is_replaced: bool) -> None:
+    ended = Finished(trial_id=1, outcome=TrialOutcome(outcome=outcome, reason="CUDA out of memory"))
+    runner = start(f"import sys\n{READY}\nprint({to_line(ended)!r}, end='', flush=True)\nsys.stdin.read()")
+    assert [runner.receive(5.0), runner.receive(5.0)] == [Ready(), ended]
+    before = runner.pid
+    runner.start()
+    assert (runner.pid != before) is is_replaced
+    assert before is not None
+    assert psutil.pid_exists(before) is not is_replaced
 
 
 def test_close_ends_it_by_the_end_of_its_input(start: Start) -> None:

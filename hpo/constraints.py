@@ -56,7 +56,7 @@ def _measured(metric: str, config: TrialConfig, outcome: TrialOutcome) -> float:
 def _adapted(config: TrialConfig, outcome: TrialOutcome) -> CurvePoint:
     """After as many inner steps as the objective was measured after."""
     (curve,) = outcome.curves
-    return curve.at(outcome.inner_steps or config.to_dict()["learner"]["inner_steps"])
+    return curve.at(outcome.inner_steps or config.learner.steps)
 
 
 def _excess(constraint: Constraint, value: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hpo.config.learner import LearnerConfig
 from hpo.config.problems import Problem, dotted
 from hpo.config.search import CategoricalDimension, Dimension
 from hpo.config.section import Section
@@ -76,6 +77,15 @@ def metric_problems(metric: str, tasks: Mapping[str, type[Section]]) -> list[Pro
         )
         for kind, model in _lacking(metric, tasks)
     ]
+
+
+def learner_problems(learners: Mapping[str, type[Section]], tasks: Mapping[str, type[Section]]) -> Iterator[Problem]:
+    """Learners that tell classes apart, where there are none."""
+    without_classes = [kind for kind, _ in _lacking("query_accuracy", tasks)]
+    for kind, model in learners.items():
+        if without_classes and issubclass(model, LearnerConfig) and model.needs_classes:
+            message = f"{kind} needs tasks with classes: {without_classes[0]} tasks have real values as targets"
+            yield Problem(("learner", "kind"), message)
 
 
 def constraint_problems(

@@ -11,8 +11,15 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, PrivateAttr, SerializeAsAny
 
 from hpo.config.cluster import execution_problems
-from hpo.config.consistency import constraint_problems, metric_problems, study_problems, trial_problems
+from hpo.config.consistency import (
+    constraint_problems,
+    learner_problems,
+    metric_problems,
+    study_problems,
+    trial_problems,
+)
 from hpo.config.constraints import ConstraintsConfig
+from hpo.config.default_search import with_default_search
 from hpo.config.execution import ExecutionConfig, PrunerConfig, SamplerConfig, StopConfig
 from hpo.config.kinds import KINDS, SEARCHED_SECTIONS, kind_model, trial_models
 from hpo.config.learner import LearnerConfig
@@ -59,7 +66,9 @@ class TrialConfig(Section):
         """Inverse of :meth:`to_dict`; raises InvalidConfig with every problem found."""
         config = validated(cls, raw)
         problems = trial_problems(flatten(config.to_dict()))
-        problems += metric_problems(config.objective.metric, {config.tasks.kind: type(config.tasks)})
+        tasks = {config.tasks.kind: type(config.tasks)}
+        problems += metric_problems(config.objective.metric, tasks)
+        problems += learner_problems({config.learner.kind: type(config.learner)}, tasks)
         if problems:
             raise InvalidConfig(problems)
         return config
@@ -87,6 +96,7 @@ class StudyConfig(TrialConfig):
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """From parsed YAML or from :meth:`to_dict`; raises InvalidConfig with every problem found."""
+        raw = with_default_search(raw)
         problems: list[Problem] = []
         config = collect(problems, validated, cls, raw)
         problems += search_problems(raw)
@@ -94,6 +104,7 @@ class StudyConfig(TrialConfig):
             problems += study_problems(flatten(config.to_dict()), config.search)
             problems += execution_problems(config.execution)
             problems += metric_problems(config.objective.metric, trial_models("tasks", raw))
+            problems += learner_problems(trial_models("learner", raw), trial_models("tasks", raw))
             constrained = [constraint.metric for constraint in config.constraints.each]
             problems += constraint_problems(constrained, config.objective.metric, trial_models("tasks", raw))
             for section in KINDS:
@@ -134,7 +145,8 @@ class StudyConfig(TrialConfig):
         """
         if self.execution.fuse != "auto":
             return self.execution.fuse
-        return _FUSED_ON_GPU if device.startswith("cuda") and self.search.keys() <= SHAPELESS else 1
+        pays = device.startswith("cuda") and self.search.keys() <= SHAPELESS and self.learner.is_fusible
+        return _FUSED_ON_GPU if pays else 1
 
     def fixed_values(self) -> dict[str, Any]:
         """Dotted path -> value of every field that a trial has, for conditions on fields that are not searched."""

@@ -73,9 +73,10 @@ def by_program(rows: Sequence[Row]) -> list[list[Row]]:
 
 def _program(spec: TrialSpec) -> Hashable:
     try:
-        return program(TrialConfig.from_dict(spec.config))
+        config = TrialConfig.from_dict(spec.config)
     except Exception:  # what is wrong with it is said by its own training
         return spec.trial_id
+    return program(config) if config.learner.is_fusible else spec.trial_id
 
 
 def train_group(rows: Sequence[Row]) -> None:

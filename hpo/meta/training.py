@@ -20,7 +20,6 @@ from hpo.errors import Diverged
 from hpo.meta.cells import Params
 from hpo.meta.checkpoint import FILE_NAME, PREVIOUS_NAME, BadCheckpointError, TrainingState, kept, load, save
 from hpo.meta.evaluate import TaskCurves, task_curves
-from hpo.meta.gradients import way
 from hpo.meta.network import Metrics
 from hpo.meta.objective import best_point, estimate_of
 from hpo.meta.outer import Outer
@@ -232,7 +231,7 @@ class Training:
             seconds=self.seconds,
             peak_memory_bytes=peak_memory(self.trial.device),
             meta_parameters=sum(tensor.numel() for tensor in self.outer.meta.values()),
-            gradients=way(self.trial.learner.network, self.trial.device).value,
+            gradients=self.trial.learner.gradients(self.trial.device).value,
             curves=curves,
         )
         return Trained(result, self.outer.meta)

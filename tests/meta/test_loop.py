@@ -11,10 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learner_cases import CASES, Case
 from toy_tasks import Prevailing
 
 from hpo.config import TrialConfig
-from hpo.config.learner import LEARNERS
 from hpo.errors import Diverged, InputError, OutOfMemory
 from hpo.meta.checkpoint import FILE_NAME, kept, load, save
 from hpo.meta.loop import Stopped, Trained, meta_train, train
@@ -154,17 +154,17 @@ def test_validation_tasks_do_not_depend_on_the_seed_and_training_tasks_do(trial_
     assert not torch.equal(a.meta_batch(3).query.inputs, b.meta_batch(3).query.inputs)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=24, deadline=None)
 @given(
     stops=st.lists(st.integers(1, 5), max_size=4),
     cell=st.sampled_from(["rnn", "gru", "lstm"]),
-    kind=st.sampled_from(sorted(LEARNERS)),
-    order=st.sampled_from(["first", "second"]),
+    case=st.sampled_from(CASES),
 )
 def test_stopped_anywhere_and_resumed_it_equals_an_uninterrupted_run(
-    trial_config: Make, tmp_path_factory: pytest.TempPathFactory, stops: list[int], cell: str, kind: str, order: str
+    trial_config: Make, tmp_path_factory: pytest.TempPathFactory, stops: list[int], cell: str, case: Case
 ) -> None:
-    config = trial_config(model__cell=cell, learner__kind=kind, learner__order=order)
+    raw = trial_config(case.family, model__cell=cell).to_dict() | {"learner": case.options}
+    config = TrialConfig.from_dict(raw)
     directory = tmp_path_factory.mktemp("trial")
     straight, whole = Recorder(), Recorder()
     expected = finished(config, straight)

@@ -9,10 +9,11 @@ from hpo.config import TrialConfig
 from hpo.meta.learners.base import Learner, Predictor, adapt
 from hpo.meta.learners.fused_maml import FusedMaml
 from hpo.meta.learners.maml import Maml
+from hpo.meta.learners.prototypical import Prototypical
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskFamily
 
-LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {"maml": Maml}
+LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {"maml": Maml, "prototypical": Prototypical}
 
 __all__ = ["LEARNERS", "Learner", "Predictor", "adapt", "fused_learner", "learner_of"]
 
@@ -25,5 +26,5 @@ def learner_of(config: TrialConfig, family: TaskFamily) -> Learner:
 def fused_learner(learners: Sequence[Learner]) -> FusedMaml:
     """Learners of one network, as one program with a trial axis."""
     trials = [learner for learner in learners if isinstance(learner, Maml)]
-    assert len(trials) == len(learners)  # every learner there is
+    assert len(trials) == len(learners)  # no other one is fusible
     return FusedMaml(trials)

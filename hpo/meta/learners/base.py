@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hpo.meta.cells import Params
+from hpo.meta.gradients import Way
 from hpo.meta.network import Metrics, Network
 from hpo.meta.tasks.base import Episode, TaskBatch
 
@@ -17,7 +18,7 @@ from hpo.meta.tasks.base import Episode, TaskBatch
 class Predictor(Protocol):
     """A network adapted to every task of a batch."""
 
-    def __call__(self, episode: Episode) -> Tensor:
+    def __call__(self, episode: Episode, /) -> Tensor:
         """Predictions (tasks, examples, outputs) from the inputs and lengths alone; keeps no graph."""
 
 
@@ -37,6 +38,9 @@ class Learner(Protocol):
 
     def meta_gradient(self, meta: Params, batch: TaskBatch) -> tuple[Params, Metrics]:
         """Gradient of the query loss after adaptation, averaged over tasks; and the query set's metrics."""
+
+    def gradients(self, device: torch.device) -> Way:
+        """How they are computed there, for the record."""
 
     def adaptation(self, meta: Params, support: Episode) -> Iterator[Predictor]:
         """The predictors after 0, 1, 2, ... steps on the support set, without end."""

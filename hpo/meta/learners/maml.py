@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hpo.config.learner import MamlConfig
 from hpo.meta.cells import Params
-from hpo.meta.gradients import episode_loss, gradient_way, kernel_tasks
+from hpo.meta.gradients import Way, episode_loss, gradient_way, kernel_tasks, way
 from hpo.meta.learners.base import Predictor
 from hpo.meta.learners.chunks import Chunking, chunking
 from hpo.meta.learners.cuda_graphs import CudaGraphs, capturable
@@ -87,6 +87,10 @@ class Maml:
             query_loss = episode_loss(self.network, part.query, chunks.query)
             found = loop.meta_gradient(expanded(meta, part.tasks), support_loss, query_loss)
             yield _Part({name: tensor.sum(dim=0) for name, tensor in found.theta.items()}, found.predictions)
+
+    def gradients(self, device: torch.device) -> Way:
+        """See Learner."""
+        return way(self.network, device)
 
     def adaptation(self, meta: Params, support: Episode) -> Iterator[Predictor]:
         """The predictors after 0, 1, 2, ... steps; keeps no graph."""

@@ -1,0 +1,39 @@
+"""Every learner, with the options that make it another algorithm, and the task families that it is tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.config.learner import LEARNERS
+
+MAML = {"inner_steps": 2, "inner_lr": 0.3}
+# Each learner with the options that make it another algorithm: kind -> options of each variant.
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "maml": [{**MAML}, {**MAML, "order": "first"}, {**MAML, "adapt_embedding": False}],
+    "prototypical": [{}, {"distance": "cosine"}],
+}
+APPROXIMATE = [("order", "first")]  # options whose meta-gradient is not the derivative of the query loss
+FAMILIES = ["toy_tasks:Prevailing", "toy_tasks:Lines"]  # tokens and classes; features and real values
+
+
+@dataclass(frozen=True)
+class Case:
+    options: dict[str, Any]  # of the learner
+    family: str
+
+    @property
+    def is_exact(self) -> bool:
+        return not any(self.options.get(key) == value for key, value in APPROXIMATE)
+
+    def __str__(self) -> str:
+        return "-".join(map(str, [*self.options.values(), self.family.partition(":")[2]]))
+
+
+CASES = [
+    Case({"kind": kind, **options}, family)
+    for kind in LEARNERS
+    for options in OPTIONS[kind]
+    for family in FAMILIES
+    if family == "toy_tasks:Prevailing" or not LEARNERS[kind].needs_classes
+]

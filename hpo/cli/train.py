@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from hpo.cli.seeds import SeedPool, SeedRun, processes_for, with_seeds
 from hpo.cli.terminal import say
 from hpo.config import TrialConfig, load_study_config
 from hpo.errors import HpoError, InputError
-from hpo.meta.seed_process import SeedFailure, SeedResult
+from hpo.meta.seed_process import SeedFailure, SeedResult, TaskScores
 from hpo.records import Estimate, Report
 
 
@@ -28,13 +28,28 @@ class TrainingFailed(HpoError):
 
 @dataclass(frozen=True)
 class Scores:
-    """One config's seeds and what each measured; arrays (seeds, tasks)."""
+    """What each of several seeds measured; arrays (seeds, tasks)."""
+
+    loss: comparison.Values
+    accuracy: comparison.Values | None
+    steps: tuple[int, ...]  # that each was adapted or trained with
+
+    @classmethod
+    def of(cls, tested: Sequence[TaskScores]) -> Scores:
+        """One for each seed."""
+        accuracies = [one.accuracy for one in tested if one.accuracy is not None]
+        accuracy = np.array(accuracies) if accuracies else None
+        return cls(np.array([one.loss for one in tested]), accuracy, tuple(one.steps for one in tested))
+
+
+@dataclass(frozen=True)
+class ConfigScores:
+    """One config's seeds, and the baselines on the same tasks."""
 
     label: str
     seeds: tuple[int, ...]
-    loss: comparison.Values
-    accuracy: comparison.Values | None
-    inner_steps: tuple[int, ...]  # that each was adapted with
+    adapted: Scores
+    baselines: Mapping[str, Scores]
     profiles: tuple[dict[str, float], ...] = ()  # of each seed, where asked for
 
 
@@ -98,7 +113,7 @@ def _say(run: SeedRun, report: Report) -> None:
     say(f"{run.label} seed {run.seed}: {done}  {found}  {text.duration(report.seconds)}", err=True)
 
 
-def _collect(runs: Sequence[SeedRun], results: Sequence[SeedResult | SeedFailure]) -> list[Scores]:
+def _collect(runs: Sequence[SeedRun], results: Sequence[SeedResult | SeedFailure]) -> list[ConfigScores]:
     failures = [
         f"{run.label} seed {run.seed}: {result.outcome}: {result.reason}"
         for run, result in zip(runs, results, strict=True)
@@ -115,15 +130,17 @@ def _labels(runs: Sequence[SeedRun]) -> list[str]:
     return list(dict.fromkeys(run.label for run in runs))
 
 
-def _tested(label: str, pairs: Sequence[tuple[SeedRun, SeedResult]]) -> Scores:
-    accuracies = [result.accuracy for _, result in pairs if result.accuracy is not None]
-    return Scores(
+def _tested(label: str, pairs: Sequence[tuple[SeedRun, SeedResult]]) -> ConfigScores:
+    results = [result for _, result in pairs]
+    return ConfigScores(
         label,
         tuple(run.seed for run, _ in pairs),
-        np.array([result.loss for _, result in pairs]),
-        np.array(accuracies) if accuracies else None,
-        tuple(result.inner_steps for _, result in pairs),
-        tuple(result.profile for _, result in pairs if result.profile is not None),
+        Scores.of([result.adapted for result in results]),
+        {
+            "without adaptation": Scores.of([result.unadapted for result in results]),
+            "from scratch": Scores.of([result.from_scratch for result in results]),
+        },
+        tuple(result.profile for result in results if result.profile is not None),
     )
 
 
@@ -134,45 +151,55 @@ def measures(tested: Sequence[Scores]) -> dict[str, list[comparison.Values]]:
     return found | ({"accuracy": accuracies} if len(accuracies) == len(tested) else {})
 
 
-def as_record(tested: Sequence[Scores]) -> dict[str, Any]:
+def as_record(tested: Sequence[ConfigScores]) -> dict[str, Any]:
     """For programs; a standard error of one seed is over tasks only."""
     record: dict[str, Any] = {"configs": [_config_record(one) for one in tested]}
     if len(tested) == 2:
         record["difference"] = {
-            name: comparison.difference(*values).model_dump() for name, values in measures(tested).items()
+            name: comparison.difference(*values).model_dump()
+            for name, values in measures([one.adapted for one in tested]).items()
         }
     return record
 
 
-def _config_record(one: Scores) -> dict[str, Any]:
-    values = measures([one])
+def _config_record(one: ConfigScores) -> dict[str, Any]:
+    values = measures([one.adapted])
     return {
         "config": one.label,
-        "tasks": one.loss.shape[1],
+        "tasks": one.adapted.loss.shape[1],
         "seeds": [
             {
                 "seed": seed,
-                "inner_steps": one.inner_steps[i],
+                "inner_steps": one.adapted.steps[i],
                 **{name: comparison.over_tasks(v[i]).model_dump() for name, (v,) in values.items()},
             }
             for i, seed in enumerate(one.seeds)
         ],
-        **{name: comparison.overall(v).model_dump() for name, (v,) in values.items()},
+        **_overall(one.adapted),
+        "baselines": {
+            name.replace(" ", "_"): {"steps": list(scores.steps), **_overall(scores)}
+            for name, scores in one.baselines.items()
+        },
         **({"profile": mean_profile(one.profiles)} if one.profiles else {}),
     }
 
 
-def as_text(tested: Sequence[Scores]) -> str:
+def _overall(scores: Scores) -> dict[str, Any]:
+    return {name: comparison.overall(v).model_dump() for name, (v,) in measures([scores]).items()}
+
+
+def as_text(tested: Sequence[ConfigScores]) -> str:
     """A row for each seed and one for each config, then the difference."""
     rows = [row for one in tested for row in _rows(one)]
     columns = [
         Column("config", lambda row: row["config"]),
         Column("seed", lambda row: row["seed"], right=True),
         Column("inner steps", lambda row: row["inner steps"], right=True),
-        *(_estimates(name) for name in measures(tested)),
+        *(_estimates(name) for name in measures([one.adapted for one in tested])),
     ]
-    lines = [f"query set of {tested[0].loss.shape[1]} meta-test tasks after adaptation, ± standard error"]
+    lines = [f"query set of {tested[0].adapted.loss.shape[1]} meta-test tasks after adaptation, ± standard error"]
     lines.append(plain_table(rows, columns))
+    lines.append("from scratch: the same network, trained on each support set alone by so many steps of Adam")
     if len(tested) == 2:
         lines += ["", *_differences(tested)]
     for one in tested:
@@ -185,8 +212,8 @@ def _estimates(name: str) -> Column:
     return Column(name, lambda row: text.of(row[name]))
 
 
-def _rows(one: Scores) -> list[dict[str, Any]]:
-    values = measures([one])
+def _rows(one: ConfigScores) -> list[dict[str, Any]]:
+    values = measures([one.adapted])
     seeds = [
         {
             "config": one.label,
@@ -194,16 +221,26 @@ def _rows(one: Scores) -> list[dict[str, Any]]:
             "inner steps": str(steps),
             **{name: comparison.over_tasks(v[i]) for name, (v,) in values.items()},
         }
-        for i, (seed, steps) in enumerate(zip(one.seeds, one.inner_steps, strict=True))
+        for i, (seed, steps) in enumerate(zip(one.seeds, one.adapted.steps, strict=True))
     ]
-    overall = {name: comparison.overall(v) for name, (v,) in values.items()}
-    mean = {"config": one.label, "seed": "mean", "inner steps": "", **overall}
-    return [*seeds, mean] if len(seeds) > 1 else seeds
+    mean = _mean_row(one.label, "mean", "", one.adapted)
+    baselines = [_mean_row(one.label, name, _range(scores.steps), scores) for name, scores in one.baselines.items()]
+    return [*seeds, *([mean] if len(seeds) > 1 else []), *baselines]
 
 
-def _differences(tested: Sequence[Scores]) -> list[str]:
+def _mean_row(label: str, what: str, steps: str, scores: Scores) -> dict[str, Any]:
+    overall = {name: comparison.overall(v) for name, (v,) in measures([scores]).items()}
+    return {"config": label, "seed": what, "inner steps": steps, **overall}
+
+
+def _range(steps: Sequence[int]) -> str:
+    low, high = min(steps), max(steps)
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _differences(tested: Sequence[ConfigScores]) -> list[str]:
     lines = [f"{tested[0].label} minus {tested[1].label}, paired by task:"]
-    for name, (first, second) in measures(tested).items():
+    for name, (first, second) in measures([one.adapted for one in tested]).items():
         found = comparison.difference(first, second)
         lines.append(f"  {name:<8}  {text.of(found)}{_verdict(found, better_is_lower=name == 'loss')}")
     if len(tested[0].seeds) == 1:
@@ -227,7 +264,7 @@ def mean_profile(profiles: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: means[name] for name in sorted(means, key=lambda name: (name == "other", -means[name]))}
 
 
-def _profile(one: Scores) -> list[str]:
+def _profile(one: ConfigScores) -> list[str]:
     means = mean_profile(one.profiles)
     total = sum(means.values())
     rows = [{"component": name, "seconds": f"{s:.2f}", "share": f"{s / total:.1%}"} for name, s in means.items()]

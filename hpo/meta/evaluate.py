@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -18,7 +18,7 @@ from hpo.meta.network import Metrics
 from hpo.meta.tasks.base import Split, TaskBatch
 from hpo.records import AdaptationCurve, CurvePoint, Estimate
 
-_TASKS_AT_ONCE = 25  # bounds the memory
+TASKS_AT_ONCE = 25  # bounds the memory
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,14 @@ class TaskCurves:
     steps: tuple[int, ...]
     loss: NDArray[np.float64]
     accuracy: NDArray[np.float64] | None
+
+    @classmethod
+    def join(cls, steps: tuple[int, ...], parts: Sequence[Sequence[Metrics]]) -> TaskCurves:
+        """From the metrics after each of ``steps``, part by part of the tasks."""
+        loss = np.concatenate([_array([metrics.loss for metrics in part]) for part in parts], axis=1)
+        accuracies = [[metrics.accuracy for metrics in part if metrics.accuracy is not None] for part in parts]
+        accuracy = np.concatenate([_array(part) for part in accuracies], axis=1) if accuracies[0] else None
+        return cls(steps, loss, accuracy)
 
     def points(self) -> tuple[CurvePoint, ...]:
         """Means and standard errors over tasks; steps with a loss that is not finite are left out."""
@@ -56,11 +64,8 @@ def estimate(values: NDArray[np.float64]) -> Estimate:
 def task_curves(learner: Learner, meta: Params, batch: TaskBatch, steps: Collection[int]) -> TaskCurves:
     """Metrics of the query sets after each number of inner steps in ``steps``; keeps no graph."""
     wanted = tuple(sorted(steps))
-    parts = [_part(learner, meta, part, wanted) for part in batch.chunk(-(-batch.tasks // _TASKS_AT_ONCE))]
-    loss = np.concatenate([_array([metrics.loss for metrics in part]) for part in parts], axis=1)
-    accuracies = [[metrics.accuracy for metrics in part if metrics.accuracy is not None] for part in parts]
-    accuracy = np.concatenate([_array(part) for part in accuracies], axis=1) if accuracies[0] else None
-    return TaskCurves(wanted, loss, accuracy)
+    parts = [_part(learner, meta, part, wanted) for part in batch.chunk(-(-batch.tasks // TASKS_AT_ONCE))]
+    return TaskCurves.join(wanted, parts)
 
 
 def _part(learner: Learner, meta: Params, part: TaskBatch, steps: tuple[int, ...]) -> list[Metrics]:

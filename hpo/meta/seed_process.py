@@ -10,13 +10,16 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from hpo.config import TrialConfig
 from hpo.errors import Diverged, HpoError, OutOfMemory
 from hpo.records import Outcome, Record, Report
+
+if TYPE_CHECKING:
+    from hpo.meta.evaluate import TaskCurves
 
 
 class Job(Record):
@@ -27,17 +30,27 @@ class Job(Record):
     profile: bool = False  # whether to say where the time went
 
 
-class SeedResult(Record):
-    """Query loss and accuracy of every meta-test task after ``inner_steps`` steps, in the order of the tasks.
-
-    inner_steps  as objective.inner_steps says; where that is ``best``, those of the last report: chosen on the
-                 meta-validation tasks, never on the tasks that it is tested on
-    profile      seconds of the meta-training by component, the rest as ``other``; None if it was not asked for
-    """
+class TaskScores(Record):
+    """Query loss and accuracy of every meta-test task after ``steps`` steps on its support set, in their order."""
 
     loss: tuple[float, ...]
     accuracy: tuple[float, ...] | None
-    inner_steps: int
+    steps: int
+
+
+class SeedResult(Record):
+    """How good the trained learner is, and what it is compared with on the same tasks.
+
+    adapted       after as many inner steps as objective.inner_steps says; where that is ``best``, those of the last
+                  report: chosen on the meta-validation tasks, never on the tasks that it is tested on
+    unadapted     the meta-initialization as it is
+    from_scratch  the same network trained on each support set alone, see hpo.meta.from_scratch
+    profile       seconds of the meta-training by component, the rest as ``other``; None if it was not asked for
+    """
+
+    adapted: TaskScores
+    unadapted: TaskScores
+    from_scratch: TaskScores
     seconds: float
     profile: dict[str, float] | None = None
 
@@ -79,6 +92,7 @@ def send(outbox: IO[str], message: Record) -> None:
 def train_and_test(job: Job, events: Events) -> SeedResult:
     """Raises Diverged, OutOfMemory, and InputError where the config's parts do not fit each other."""
     from hpo.meta.evaluate import task_curves
+    from hpo.meta.from_scratch import best_steps, scratch_curves
     from hpo.meta.loop import Trained, train
     from hpo.meta.profile import profiled
     from hpo.meta.resources import find_device, naming_out_of_memory
@@ -95,14 +109,23 @@ def train_and_test(job: Job, events: Events) -> SeedResult:
         trial = Trial.of(config, find_device(job.device))
         tasks = trial.fixed_tasks(Split.TEST, config.training.test_tasks)
         steps = ended.outcome.inner_steps or trial.learner.inner_steps
-        curves = task_curves(trial.learner, ended.meta, tasks, [steps])
+        curves = task_curves(trial.learner, ended.meta, tasks, [0, steps])
+        fresh = trial.fresh_network()
+        validation = trial.fixed_tasks(Split.VALIDATION, config.training.eval_tasks)
+        chosen = best_steps(scratch_curves(trial.learner.network, fresh, validation))
+        scratch = scratch_curves(trial.learner.network, fresh, tasks, [chosen])
     return SeedResult(
-        loss=tuple(curves.loss[0]),
-        accuracy=None if curves.accuracy is None else tuple(curves.accuracy[0]),
-        inner_steps=steps,
+        adapted=_tested(curves, 1),
+        unadapted=_tested(curves, 0),
+        from_scratch=_tested(scratch, 0),
         seconds=time.perf_counter() - began,
         profile=by_component,
     )
+
+
+def _tested(curves: TaskCurves, row: int) -> TaskScores:
+    accuracy = None if curves.accuracy is None else tuple(curves.accuracy[row])
+    return TaskScores(loss=tuple(curves.loss[row]), accuracy=accuracy, steps=curves.steps[row])
 
 
 def run(job: Job, outbox: IO[str]) -> None:

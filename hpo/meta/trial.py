@@ -60,6 +60,11 @@ class Trial:
         generator = torch.Generator().manual_seed(self.config.training.seed)
         return {name: tensor.to(self.device) for name, tensor in self.learner.init(generator).items()}
 
+    def fresh_network(self) -> Params:
+        """The network's own parameters as nobody has trained them, from training.seed."""
+        generator = torch.Generator().manual_seed(self.config.training.seed)
+        return {name: tensor.to(self.device) for name, tensor in self.learner.network.init(generator).items()}
+
     def meta_batch(self, meta_iteration: int) -> TaskBatch:
         """The training tasks of one meta-iteration: a function of seed and number, so there is no state to keep."""
         training = self.config.training

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hpo.cli import comparison, seeds
 from hpo.cli.seeds import SeedPool, SeedRun, processes_for, with_seeds
-from hpo.cli.train import Scores, as_text
+from hpo.cli.train import ConfigScores, Scores, as_text
 from hpo.config import load_study_config
 from hpo.meta.seed_process import SeedFailure, SeedResult
 from hpo.records import Outcome, Report
@@ -74,14 +74,16 @@ def test_one_seed_leaves_the_error_over_tasks() -> None:
     assert comparison.over_tasks(values[0]).sem == pytest.approx(values.std(ddof=1) / np.sqrt(3))
 
 
+def scored(label: str, loss: np.ndarray, accuracy: np.ndarray | None) -> ConfigScores:
+    return ConfigScores(label, (0, 1, 2), Scores(loss, accuracy, (3, 3, 3)), {})
+
+
 def test_the_verdict_needs_two_standard_errors() -> None:
     rng = np.random.default_rng(2)
     a, b = rng.normal(0.0, 0.01, (3, 20)), rng.normal(1.0, 0.01, (3, 20))
-    clear = as_text([Scores("a.yaml", (0, 1, 2), a, -a, (3, 3, 3)), Scores("b.yaml", (0, 1, 2), b, -b, (3, 3, 3))])
+    clear = as_text([scored("a.yaml", a, -a), scored("b.yaml", b, -b)])
     assert clear.count("the first is better") == 2  # a lower loss, a higher accuracy
-    close = as_text(
-        [Scores("a.yaml", (0, 1, 2), a, None, (3, 3, 3)), Scores("b.yaml", (0, 1, 2), a[::-1], None, (3, 3, 3))]
-    )
+    close = as_text([scored("a.yaml", a, None), scored("b.yaml", a[::-1], None)])
     assert "no clear difference" in close
     assert "accuracy" not in close
 
@@ -127,7 +129,11 @@ ANSWER = """
 import json, sys
 seed = json.loads(sys.stdin.readline())["config"]["training"]["seed"]
 print(json.dumps({"meta_iteration": 2, "objective": {"mean": 1.0, "sem": 0.1}, "seconds": 0.5}))
-print(json.dumps({"loss": [seed, seed + 1.0], "accuracy": None, "inner_steps": 1, "seconds": 1.0}))
+def scores(offset, steps):
+    return {"loss": [offset + seed, offset + seed + 1.0], "accuracy": None, "steps": steps}
+print(json.dumps({
+    "adapted": scores(0, 1), "unadapted": scores(5, 0), "from_scratch": scores(3, 10 + seed), "seconds": 1.0
+}))
 """
 
 
@@ -136,7 +142,7 @@ def test_results_come_in_the_order_of_the_runs(runs: list[SeedRun], monkeypatch:
     reports: list[tuple[int, Report]] = []
     pool = SeedPool("cpu", 1, 2, lambda run, report: reports.append((run.seed, report)))
     results = pool.train(runs)
-    assert [result.loss for result in results if isinstance(result, SeedResult)] == [(0, 1), (1, 2), (2, 3)]
+    assert [result.adapted.loss for result in results if isinstance(result, SeedResult)] == [(0, 1), (1, 2), (2, 3)]
     assert sorted(seed for seed, _ in reports) == [0, 1, 2]
 
 
@@ -185,10 +191,13 @@ def test_one_config(run: Run, write: Write, monkeypatch: pytest.MonkeyPatch) -> 
     result = run("train", str(write()), "--seeds", "2", "--device", "cpu")
     assert result.stdout.splitlines() == [
         "query set of 2 meta-test tasks after adaptation, ± standard error",
-        "config      seed  inner steps  loss",
-        "study.yaml     0            1  0.50 ± 0.50",
-        "study.yaml     1            1  1.50 ± 0.50",
-        "study.yaml  mean               1.00 ± 0.71",
+        "config                    seed  inner steps  loss",
+        "study.yaml                   0            1  0.50 ± 0.50",
+        "study.yaml                   1            1  1.50 ± 0.50",
+        "study.yaml                mean               1.00 ± 0.71",
+        "study.yaml  without adaptation            0  6.00 ± 0.71",
+        "study.yaml        from scratch        10-11  4.00 ± 0.71",
+        "from scratch: the same network, trained on each support set alone by so many steps of Adam",
     ]
     assert "study.yaml seed 1: 2/4  query_loss 1.00 ± 0.10 on the validation tasks" in result.stderr
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["study.yaml"]

@@ -30,7 +30,7 @@ def set_up(config: TrialConfig, tasks: int = 7) -> tuple[Learner, Params, TaskBa
 def test_points_are_means_over_tasks_after_each_step(
     trial_config: Make, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(evaluate, "_TASKS_AT_ONCE", at_once)
+    monkeypatch.setattr(evaluate, "TASKS_AT_ONCE", at_once)
     learner, meta, batch = set_up(trial_config())
     curve = task_curves(learner, meta, batch, range(4)).curve(Split.VALIDATION)
     assert (curve.split, curve.tasks) == ("validation", 7)

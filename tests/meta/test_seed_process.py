@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from hpo.config import TrialConfig
 from hpo.meta import seed_process
+from hpo.meta.from_scratch import STEPS
 from hpo.meta.seed_process import MESSAGES, Job, Message, SeedFailure, SeedResult
 from hpo.records import Outcome, Report
 
@@ -25,15 +26,19 @@ def test_it_reports_and_then_scores_every_test_task(trial_config: Make) -> None:
     *reports, result = answers(trial_config("sinusoid", tasks__window=4))
     assert [report.meta_iteration for report in reports if isinstance(report, Report)] == [2, 4, 6]
     assert isinstance(result, SeedResult)
-    assert len(result.loss) == len(set(result.loss)) == 4
-    assert result.accuracy is None  # a regression
+    for scores in (result.adapted, result.unadapted, result.from_scratch):
+        assert len(scores.loss) == len(set(scores.loss)) == 4
+        assert scores.accuracy is None  # a regression
+    assert (result.adapted.steps, result.unadapted.steps) == (2, 0)
+    assert result.from_scratch.steps in STEPS
 
 
 def test_classifications_have_an_accuracy(trial_config: Make) -> None:
     result = answers(trial_config())[-1]
     assert isinstance(result, SeedResult)
-    assert result.accuracy is not None
-    assert len(result.accuracy) == len(result.loss)
+    for scores in (result.adapted, result.unadapted, result.from_scratch):
+        assert scores.accuracy is not None
+        assert len(scores.accuracy) == len(scores.loss)
 
 
 def test_what_validation_chose_is_what_it_is_tested_with(trial_config: Make) -> None:
@@ -41,12 +46,12 @@ def test_what_validation_chose_is_what_it_is_tested_with(trial_config: Make) -> 
     *reports, result = answers(trial_config(**sections, objective__inner_steps="best"))
     assert isinstance(result, SeedResult)
     assert isinstance(reports[-1], Report)
-    assert result.inner_steps == reports[-1].inner_steps == 6  # so small steps are never too many
+    assert result.adapted.steps == reports[-1].inner_steps == 6  # so small steps are never too many
     given, trained = (answers(trial_config(**sections, objective__inner_steps=n))[-1] for n in (6, "trained"))
     assert isinstance(given, SeedResult)
     assert isinstance(trained, SeedResult)
-    assert (given.loss, given.inner_steps, trained.inner_steps) == (result.loss, 6, 2)
-    assert trained.loss != given.loss
+    assert (given.adapted, trained.adapted.steps) == (result.adapted, 2)
+    assert trained.adapted.loss != given.adapted.loss
 
 
 def test_it_tells_why_a_training_failed(trial_config: Make) -> None:

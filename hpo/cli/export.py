@@ -21,15 +21,32 @@ from hpo.results.rows import TrialDetail
 MAX_NAME = 200  # of a study
 
 
-@click.command(epilog=examples("hpo export quickstart -o best.yaml", "hpo export quickstart --trial 7 | less"))
+@click.command(
+    epilog=examples(
+        "hpo export quickstart -o best.yaml",
+        "hpo export quickstart --trial 7 | less",
+        "hpo export quickstart --learner best",
+    )
+)
 @click.argument("study")
 @click.option("--trial", type=TrialNumber(), metavar="N", help="Which trial.  [default: rank 1 of hpo best]")
 @click.option("-o", "--output", default="-", show_default=True, metavar="FILE", help="Where to; - is standard output.")
-@click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@click.option(
+    "--learner", type=click.Path(path_type=Path), metavar="FOLDER", help="Write config and trained learner there."
+)
+@click.option("--force", is_flag=True, help="Replace what exists.")
 @storage_option
-def export(study: str, trial: int | None, output: str, force: bool, storage: str | None) -> None:
-    """Write a trial's config, every field filled in, as a study config without a search: hpo train takes it."""
+def export(study: str, trial: int | None, output: str, learner: Path | None, force: bool, storage: str | None) -> None:
+    """Write a trial's config, every field filled in, as a study config without a search: hpo train takes it.
+
+    With --learner FOLDER, also the trained learner, which hpo adapt takes: config.yaml and learner.safetensors.
+    """
+    if learner is not None and output != "-":
+        raise click.UsageError("found -o and --learner, expected one of them: --learner writes a config too")
     target = None if output == "-" else Path(output)
+    if learner is not None:
+        _export_learner(study, trial, learner, force, storage)
+        return
     if target is not None and _exists(target) and not force:
         raise InputError(f"{target} exists: give another name with -o, or --force to replace it")
     with open_to_read(storage) as database:
@@ -39,6 +56,28 @@ def export(study: str, trial: int | None, output: str, force: bool, storage: str
         return
     _write(target, exported)
     say(f"{target}: train and test it with  hpo train {target}", err=True)
+
+
+def _export_learner(study: str, trial: int | None, folder: Path, force: bool, storage: str | None) -> None:
+    from hpo.meta.exported import CONFIG, trained_parameters, write_parameters
+
+    if _exists(folder) and not force:
+        raise InputError(f"{folder} exists: give another name with --learner, or --force to replace what is in it")
+    with open_to_read(storage) as database:
+        found = _detail(database, study, trial)
+    if found.trial.checkpoint_uri is None:
+        raise InputError(
+            f"trial {found.trial.number} of {study!r} has no trained learner: only trials that were trained to their"
+            " end keep one"
+        )
+    meta = trained_parameters(Path(found.trial.checkpoint_uri), TrialConfig.from_dict(found.config or {}))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} cannot be made: {getattr(error, 'strerror', error)}") from None
+    written = write_parameters(folder, meta)
+    _write(folder / CONFIG, as_yaml(found))
+    say(f"{written}: adapt it to a task of yours with  hpo adapt {folder} --support FILE --query FILE", err=True)
 
 
 def _detail(database: Database, study: str, number: int | None) -> TrialDetail:

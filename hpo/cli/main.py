@@ -41,6 +41,7 @@ VERBS = (  # by how often they are used
     Verb("resume", "control:resume", "Let workers take a paused or stopped study's trials again."),
     Verb("stop", "control:stop", "End a study before all its trials are done."),
     Verb("worker", "worker:worker", "Work on studies by hand: on another machine or GPU."),
+    Verb("learners", "learners:learners", "The meta-learners that a config can name, and what of them can be tuned."),
     Verb("devices", "devices:devices", "The devices that trials can run on here."),
     Verb(
         "accelerate", "accelerate:accelerate", "Build what makes trials on the CPU faster, before the first one does."

@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from sqlalchemy import update
 
-from hpo.config import load_study_config
+from hpo.config import TrialConfig, load_study_config
+from hpo.errors import InputError
+from hpo.meta.checkpoint import FILE_NAME, TrainingState, save
+from hpo.meta.exported import read_parameters, write_parameters
+from hpo.meta.outer import Outer
+from hpo.meta.trial import Trial
 from hpo.results import queries, store
 from hpo.results.engine import Database
+from hpo.results.schema import hpo_trial
 from hpo.study import Study
 from tests.cli.conftest import Run
 
@@ -43,6 +51,61 @@ def test_export_replaces_no_file_unless_forced(run: Run, study: Study) -> None:
 
 def test_export_to_where_nothing_can_be_written(run: Run, study: Study) -> None:
     assert "nowhere/best.yaml cannot be written" in run("export", study.name, "-o", "nowhere/best.yaml", code=2).stderr
+
+
+@pytest.fixture
+def trained(study: Study, database: Database, folder: Path) -> Path:
+    """Trial 0 has a checkpoint, of parameters that nobody has trained."""
+    trial = queries.trial(database, study.name, 0)
+    config = TrialConfig.from_dict(trial.config or {})
+    outer = Outer(Trial.of(config, torch.device("cpu")).initial_parameters(), config.training)
+    path = folder / "home" / FILE_NAME
+    state = TrainingState(config=config.to_dict(), meta_iteration=config.training.meta_iterations, seconds=1.0)
+    save(path, state, outer.tensors())
+    with database.transaction() as connection:
+        connection.execute(
+            update(hpo_trial).where(hpo_trial.c.trial_id == trial.trial.trial_id).values(checkpoint_uri=str(path))
+        )
+    return path
+
+
+def test_export_of_the_learner_itself(run: Run, study: Study, trained: Path, database: Database) -> None:
+    assert "hpo adapt learned" in run("export", study.name, "--learner", "learned").stderr
+    config = load_study_config("learned/config.yaml").trial_config({})
+    assert config.to_dict() == queries.trial(database, study.name, 0).config
+    initial = Trial.of(config, torch.device("cpu")).initial_parameters()
+    found = read_parameters(Path("learned"), initial)
+    assert found.keys() == initial.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in initial.items())
+    assert "--force" in run("export", study.name, "--learner", "learned", code=2).stderr
+    run("export", study.name, "--learner", "learned", "--force")
+    assert sorted(path.name for path in Path("learned").iterdir()) == ["config.yaml", "learner.safetensors"]
+
+
+def test_export_of_a_learner_that_is_not_there(run: Run, study: Study, trained: Path) -> None:
+    found = run("export", study.name, "--trial", "2", "--learner", "learned", code=2).stderr
+    assert (
+        "trial 2 of 'lab [bold]' has no trained learner: only trials that were trained to their end keep one" in found
+    )
+    trained.write_bytes(trained.read_bytes()[:-1])
+    assert "hpo train can train the config again" in run("export", study.name, "--learner", "x", code=2).stderr
+    trained.unlink()
+    assert "is not on this machine" in run("export", study.name, "--learner", "x", code=2).stderr
+    assert not Path("learned").exists()
+    assert not Path("x").exists()
+    assert "one of them" in run("export", study.name, "-o", "a.yaml", "--learner", "x", code=2).stderr
+
+
+def test_parameters_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    write_parameters(tmp_path, {"a": torch.zeros(2)})
+    assert read_parameters(tmp_path, {"a": torch.ones(2)})["a"].tolist() == [0.0, 0.0]
+    with pytest.raises(InputError, match=r"does not fit config\.yaml"):
+        read_parameters(tmp_path, {"a": torch.zeros(3)})
+    (tmp_path / "learner.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_parameters(tmp_path, {})
+    with pytest.raises(InputError, match="there is no such file"):
+        read_parameters(tmp_path / "nowhere", {})
 
 
 def test_export_of_a_study_without_results(run: Run, study: Study, database: Database) -> None:

@@ -30,24 +30,54 @@ class LearnerConfig(Section):
         return False
 
 
-class MamlConfig(LearnerConfig):
-    """Model-agnostic meta-learning (Finn et al. 2017); ``order: first`` is first-order MAML."""
+class GradientBasedConfig(LearnerConfig):
+    """Gradient descent on the support set, differentiated or not: what MAML and those that came of it share."""
 
     default_search: ClassVar[dict[str, dict[str, Any]]] = {
         "inner_lr": {"type": "float", "low": 0.003, "high": 1.0, "log": True},
         "inner_steps": {"type": "int", "low": 1, "high": 5},
     }
 
-    kind: Literal["maml"]
     order: Literal["first", "second"] = "second"
     inner_steps: int = Field(3, ge=1, le=100, description="gradient steps on the support set")
     inner_lr: float = Field(0.1, gt=0.0, le=100.0, description="step size of the inner loop")
+
+
+class MamlConfig(GradientBasedConfig):
+    """Model-agnostic meta-learning (Finn et al. 2017); ``order: first`` is first-order MAML.
+
+    ``rates`` and ``multi_step_iterations`` make it MAML++ (Antoniou et al. 2019).
+    """
+
+    kind: Literal["maml"]
     adapt_embedding: bool = Field(True, description="whether the inner loop also changes the embedding table")
+    rates: Literal["fixed", "learned"] = Field(
+        "fixed", description="learned: every layer and inner step has a step size of its own, inner_lr at first"
+    )
+    multi_step_iterations: int = Field(
+        0,
+        ge=0,
+        le=10**9,
+        description="meta-iterations in which the query loss after the last inner step replaces the mean of those after"
+        " every step",
+    )
 
     @property
     def is_fusible(self) -> bool:
-        """Always."""
-        return True
+        """Where trials have nothing of MAML++: one program has one set of weights, and no rates to learn."""
+        return self.rates == "fixed" and self.multi_step_iterations == 0
+
+
+class AnilConfig(GradientBasedConfig):
+    """Almost no inner loop (Raghu et al. 2020): MAML that adapts the head alone."""
+
+    kind: Literal["anil"]
+
+
+class MetaSgdConfig(GradientBasedConfig):
+    """Meta-SGD (Li et al. 2017): MAML with a learned step size for every number; inner_lr is where all begin."""
+
+    kind: Literal["meta_sgd"]
 
 
 class PrototypicalConfig(LearnerConfig):
@@ -62,4 +92,9 @@ class PrototypicalConfig(LearnerConfig):
     distance: Literal["euclidean", "cosine"] = Field("euclidean", description="between an embedding and a prototype")
 
 
-LEARNERS: dict[str, type[LearnerConfig]] = {"maml": MamlConfig, "prototypical": PrototypicalConfig}
+LEARNERS: dict[str, type[LearnerConfig]] = {
+    "maml": MamlConfig,
+    "anil": AnilConfig,
+    "meta_sgd": MetaSgdConfig,
+    "prototypical": PrototypicalConfig,
+}

@@ -20,6 +20,8 @@ from hpo.errors import Diverged
 from hpo.meta.cells import Params
 from hpo.meta.checkpoint import FILE_NAME, PREVIOUS_NAME, BadCheckpointError, TrainingState, kept, load, save
 from hpo.meta.evaluate import TaskCurves, task_curves
+from hpo.meta.learners import Learner
+from hpo.meta.learners.base import Annealed
 from hpo.meta.network import Metrics
 from hpo.meta.objective import best_point, estimate_of
 from hpo.meta.outer import Outer
@@ -110,6 +112,12 @@ class Training:
     def seconds(self) -> float:
         """Since the first attempt began, without the time between attempts."""
         return time.perf_counter() - self.began
+
+    @property
+    def learner(self) -> Learner:
+        """That of the next meta-iteration; a function of its number, so there is no state to keep."""
+        learner = self.trial.learner
+        return learner.at(self.meta_iteration) if isinstance(learner, Annealed) else learner
 
     def has_ended(self) -> Trained | Stopped | None:
         """With its outcome, where it is to be pruned, let go, or is complete."""

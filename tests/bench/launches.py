@@ -131,7 +131,8 @@ def _by_the_recursion(problem: Problem, kind: Callable[..., EpisodeLoss]) -> Par
         kind(network, network.pack(episode, dense=True), episode.targets)
         for episode in (problem.batch.support, problem.batch.query)
     )
-    loop = InnerLoop.of(network.names, INNER_LR, problem.inner_steps, second=True)
+    steps = problem.inner_steps
+    loop = InnerLoop([dict.fromkeys(network.names, INNER_LR)] * steps, second=True, weights=(0.0,) * steps + (1.0,))
     gradient = loop.meta_gradient(problem.expanded(), support, query)
     return {name: tensor.sum(dim=0) / tasks for name, tensor in gradient.theta.items()}
 

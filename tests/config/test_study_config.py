@@ -183,7 +183,7 @@ def test_options_of_every_searched_kind_are_kept_and_filled_in(two_learners: dic
     config = StudyConfig.from_dict(two_learners)
     assert config.to_dict()["learner"] == {
         "kind": "maml", "order": "second", "inner_steps": 3, "inner_lr": 0.1, "adapt_embedding": True,
-        "decay": 0.9, "heads": 3, "sizes": [1, 2],
+        "rates": "fixed", "multi_step_iterations": 0, "decay": 0.9, "heads": 3, "sizes": [1, 2],
     }  # fmt: skip
     assert StudyConfig.from_dict(config.to_dict()) == config
     assert config.fixed_values()["learner.heads"] == 3

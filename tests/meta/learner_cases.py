@@ -10,7 +10,15 @@ from hpo.config.learner import LEARNERS
 MAML = {"inner_steps": 2, "inner_lr": 0.3}
 # Each learner with the options that make it another algorithm: kind -> options of each variant.
 OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "maml": [{**MAML}, {**MAML, "order": "first"}, {**MAML, "adapt_embedding": False}],
+    "maml": [
+        {**MAML},
+        {**MAML, "order": "first"},
+        {**MAML, "adapt_embedding": False},
+        {**MAML, "rates": "learned"},
+        {**MAML, "multi_step_iterations": 4},
+    ],
+    "anil": [{**MAML}, {**MAML, "order": "first"}],
+    "meta_sgd": [{**MAML}, {**MAML, "order": "first"}],
     "prototypical": [{}, {"distance": "cosine"}],
 }
 APPROXIMATE = [("order", "first")]  # options whose meta-gradient is not the derivative of the query loss

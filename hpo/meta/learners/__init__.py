@@ -6,14 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hpo.config import TrialConfig
+from hpo.meta.learners.anil import Anil
 from hpo.meta.learners.base import Learner, Predictor, adapt
 from hpo.meta.learners.fused_maml import FusedMaml
 from hpo.meta.learners.maml import Maml
+from hpo.meta.learners.meta_sgd import MetaSgd
 from hpo.meta.learners.prototypical import Prototypical
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskFamily
 
-LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {"maml": Maml, "prototypical": Prototypical}
+LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
+    "maml": Maml,
+    "anil": Anil,
+    "meta_sgd": MetaSgd,
+    "prototypical": Prototypical,
+}
 
 __all__ = ["LEARNERS", "Learner", "Predictor", "adapt", "fused_learner", "learner_of"]
 

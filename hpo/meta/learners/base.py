@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -44,6 +44,14 @@ class Learner(Protocol):
 
     def adaptation(self, meta: Params, support: Episode) -> Iterator[Predictor]:
         """The predictors after 0, 1, 2, ... steps on the support set, without end."""
+
+
+@runtime_checkable
+class Annealed(Protocol):
+    """A learner whose outer loss changes as meta-training goes on."""
+
+    def at(self, meta_iteration: int) -> Learner:
+        """The one whose meta-gradient is wanted where so many meta-iterations are done."""
 
 
 def adapt(learner: Learner, meta: Params, support: Episode, steps: int) -> Predictor:

@@ -15,8 +15,9 @@ from torch import Tensor
 from hpo.meta.cells import Params
 from hpo.meta.gradients import episode_loss
 from hpo.meta.learners.chunks import Chunking, chunking
+from hpo.meta.learners.gradient_based import expanded
 from hpo.meta.learners.inner_loop import InnerLoop
-from hpo.meta.learners.maml import Maml, expanded
+from hpo.meta.learners.maml import Maml
 from hpo.meta.network import Metrics, Network
 from hpo.meta.tasks.base import TaskBatch
 

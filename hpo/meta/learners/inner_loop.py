@@ -61,12 +61,6 @@ class InnerLoop:
     learn_rates: bool = False
     recompute: bool = False
 
-    @classmethod
-    def of(cls, names: Sequence[str], rate: float, steps: int, *, second: bool, recompute: bool = False) -> InnerLoop:
-        """One rate for everything, and the query loss after the last step: MAML."""
-        weights = (0.0,) * steps + (1.0,)
-        return cls([dict.fromkeys(names, rate)] * steps, second, weights, recompute=recompute)
-
     @torch.no_grad()  # the rates may require gradients
     def meta_gradient(self, theta: Params, support: EpisodeLoss, query: EpisodeLoss) -> MetaGradient:
         """theta (tasks, *shape): one set expanded to all tasks, or each task's own."""

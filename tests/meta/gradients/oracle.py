@@ -199,10 +199,14 @@ class Expected:
 
 
 def through_the_graph(case: Case, loop: InnerLoop) -> Expected:
-    """Plain MAML: autograd all the way from the weighted query losses to theta and the rates.
+    """Of :func:`whole_graph`; rejects the example if the loop diverges, as it may with relu: nothing is exact there."""
+    found = whole_graph(case, loop)
+    assume(norm(found.theta.values()) < DIVERGED)
+    return found
 
-    Rejects the example if the loop diverges, as it may with relu: nothing can be exact there.
-    """
+
+def whole_graph(case: Case, loop: InnerLoop) -> Expected:
+    """Plain MAML: autograd all the way from the weighted query losses to theta and the rates."""
     network = case.network
     support, query = network.pack(case.support), network.pack(case.query)
     theta = {name: tensor.detach().clone().requires_grad_() for name, tensor in case.theta.items()}
@@ -227,7 +231,6 @@ def through_the_graph(case: Case, loop: InnerLoop) -> Expected:
     loss = network.loss(predictions, case.query.targets)
     wanted = [*theta.values(), *leaves.values()]
     derivatives = torch.autograd.grad(total + loop.weights[-1] * loss.sum(), wanted)
-    assume(norm(derivatives[: len(theta)]) < DIVERGED)
     by_rate = dict(zip(leaves, derivatives[len(theta) :], strict=True))
     by_leaf = {id(leaf): by_rate[key] for key, leaf in leaves.items()}
     return Expected(

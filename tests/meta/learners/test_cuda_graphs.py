@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -25,8 +26,9 @@ from hpo.config import TrialConfig
 from hpo.config.training import TrainingConfig
 from hpo.meta.cells import CELLS, Params
 from hpo.meta.gradients import Way
-from hpo.meta.learners import cuda_graphs
+from hpo.meta.learners import LEARNERS, cuda_graphs
 from hpo.meta.learners.cuda_graphs import Captured, CudaGraphs, MetaGradient, Results, capturable, padded
+from hpo.meta.learners.gradient_based import GradientBased
 from hpo.meta.learners.inner_loop import InnerLoop
 from hpo.meta.learners.maml import Maml
 from hpo.meta.network import Metrics, Network
@@ -40,6 +42,7 @@ from tests.meta.gradients.oracle import Case, cases, distance, loops, loss_of
 
 Make = Callable[..., TrialConfig]
 CPU = torch.device("cpu")
+OTHERS: list[dict[str, Any]] = [{"kind": "maml", "rates": "learned"}, {"kind": "anil"}, {"kind": "meta_sgd"}]
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="captures a CUDA graph: needs a GPU")
 
 
@@ -49,9 +52,17 @@ def maml(trial_config: Make, *, tokens: bool = True, **changes: object) -> Maml:
     return Maml(config.learner, Network(config.model, reads, predicts))
 
 
+def other(trial_config: Make, options: dict[str, Any]) -> GradientBased:
+    config = TrialConfig.from_dict(trial_config().to_dict() | {"learner": options})
+    learner = LEARNERS[config.learner.kind](config.learner, Network(config.model, Tokens(6), Classes(2)))
+    assert isinstance(learner, GradientBased)
+    return learner
+
+
 def batch_of(
-    learner: Maml, time: int, seed: int = 0, device: torch.device | str = CPU, dtype: torch.dtype = torch.float64
-) -> TaskBatch:
+    learner: GradientBased, time: int, seed: int = 0, device: torch.device | str = CPU,
+    dtype: torch.dtype = torch.float64,
+) -> TaskBatch:  # fmt: skip
     """Sequences of random lengths up to ``time``, 3 tasks."""
     numbers = torch.Generator().manual_seed(seed)
 
@@ -67,7 +78,7 @@ def batch_of(
     return TaskBatch(episode(4), episode(6)).to(device, dtype)
 
 
-def parameters(learner: Maml, device: torch.device | str = CPU, dtype: torch.dtype = torch.float64) -> Params:
+def parameters(learner: GradientBased, device: torch.device | str = CPU, dtype: torch.dtype = torch.float64) -> Params:
     fresh = learner.init(torch.Generator().manual_seed(0), dtype)
     return {name: tensor.to(device) for name, tensor in fresh.items()}
 
@@ -118,6 +129,20 @@ def test_nothing_comes_from_the_host_or_goes_there(
     assert operators.devices == {device}
 
 
+@pytest.mark.parametrize("options", OTHERS, ids=str)
+def test_nothing_comes_from_the_host_in_other_learners(
+    trial_config: Make, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("hpo.meta.gradients.way", lambda *_: Way.RECURRENCES)
+    learner = other(trial_config, options)
+    meta, batch = parameters(learner, "meta"), batch_of(learner, 5, device="meta")
+    with Operators() as operators:
+        gradient, _ = learner.meta_gradient(meta, batch)
+    assert gradient.keys() == meta.keys()
+    assert not operators.host
+    assert operators.devices == {"meta"}
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), way=st.sampled_from(["recurrences", "autograd"]))
 def test_the_dense_layout_changes_nothing(data: st.DataObject, way: str) -> None:
@@ -140,7 +165,7 @@ def test_the_dense_layout_changes_nothing(data: st.DataObject, way: str) -> None
 @given(data=st.data(), multiple=st.sampled_from([1, 3, 8]), dense=st.booleans())
 def test_padding_changes_nothing(data: st.DataObject, multiple: int, dense: bool) -> None:
     case: Case = data.draw(cases())
-    loop = InnerLoop.of(case.network.names, 0.1, 2, second=True)
+    loop = InnerLoop([dict.fromkeys(case.network.names, 0.1)] * 2, second=True, weights=(0.0, 0.0, 1.0))
     batch = TaskBatch(case.support, case.query)
 
     def result(batch: TaskBatch) -> Params:
@@ -372,7 +397,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     torch.cuda.synchronize()
 
 
-def captured_of(learner: Maml) -> list[Captured]:
+def captured_of(learner: GradientBased) -> list[Captured]:
     return [captured for graphs in learner._graphs.values() for captured in graphs._captured.values()]
 
 
@@ -402,6 +427,22 @@ def test_graphs_equal_eager(
     for actual, expected in kept:
         assert_same(actual, expected, 1e-5)
     assert len(captured_of(learner)) == 3
+
+
+@needs_cuda
+@pytest.mark.parametrize("options", OTHERS, ids=str)
+def test_graphs_equal_eager_in_other_learners(trial_config: Make, cuda: torch.device, options: dict[str, Any]) -> None:
+    learner = other(trial_config, options)
+    meta = parameters(learner, cuda, torch.float32)
+    outer, kept = Outer(meta, TrainingConfig(outer_lr=0.01)), []
+    for seed in range(4):
+        batch = batch_of(learner, 5, seed, cuda, torch.float32)
+        expected = learner._meta_gradient(meta, batch)
+        kept.append((learner.meta_gradient(meta, batch), expected))
+        outer.step(expected[0])
+    for actual, expected in kept:
+        assert_same(actual, expected, 1e-5)
+    assert len(captured_of(learner)) == 1
 
 
 @needs_cuda

@@ -27,7 +27,6 @@ from tests.meta.gradients.oracle import (
     loss_of,
     nearest_kink,
     relative_error,
-    subsets,
     through_the_graph,
     with_dtype,
 )
@@ -86,16 +85,6 @@ def test_equals_autograd_through_the_loop_in_other_builds(way: str, dtype: torch
     margin = nearest_kink(lambda: expected.append(through_the_graph(case, loop)))
     assume(dtype == torch.float64 or margin > CLOSE_TO_A_KINK)
     check(way, case, loop, expected[0], dtype)
-
-
-@settings(max_examples=15)
-@given(data=st.data())
-def test_the_usual_loop_is_maml(data: st.DataObject) -> None:
-    case = data.draw(cases())
-    names, steps, second = data.draw(subsets(case.network)), data.draw(st.integers(1, 4)), data.draw(st.booleans())
-    usual = InnerLoop.of(names, 0.1, steps, second=second)
-    plain = InnerLoop([dict.fromkeys(names, 0.1) for _ in range(steps)], second, [*[0.0] * steps, 1.0])
-    check("recurrences", case, usual, through_the_graph(case, plain), torch.float64)
 
 
 @settings(max_examples=15)

@@ -92,9 +92,26 @@ class PrototypicalConfig(LearnerConfig):
     distance: Literal["euclidean", "cosine"] = Field("euclidean", description="between an embedding and a prototype")
 
 
+class MatchingConfig(LearnerConfig):
+    """Matching Networks (Vinyals et al. 2016)."""
+
+    default_search: ClassVar[dict[str, dict[str, Any]]] = {
+        "full_context": {"type": "categorical", "choices": [False, True]},
+        "context_steps": {"type": "int", "low": 1, "high": 5, "when": {"learner.full_context": [True]}},
+    }
+    needs_classes: ClassVar[bool] = True
+
+    kind: Literal["matching"]
+    full_context: bool = Field(False, description="whether embeddings depend on the whole support set")
+    context_steps: int = Field(
+        3, ge=1, le=100, description="with full_context: how often a query reads the support set"
+    )
+
+
 LEARNERS: dict[str, type[LearnerConfig]] = {
     "maml": MamlConfig,
     "anil": AnilConfig,
     "meta_sgd": MetaSgdConfig,
     "prototypical": PrototypicalConfig,
+    "matching": MatchingConfig,
 }

@@ -20,6 +20,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "anil": [{**MAML}, {**MAML, "order": "first"}],
     "meta_sgd": [{**MAML}, {**MAML, "order": "first"}],
     "prototypical": [{}, {"distance": "cosine"}],
+    "matching": [{}, {"full_context": True, "context_steps": 2}],
 }
 APPROXIMATE = [("order", "first")]  # options whose meta-gradient is not the derivative of the query loss
 FAMILIES = ["toy_tasks:Prevailing", "toy_tasks:Lines"]  # tokens and classes; features and real values

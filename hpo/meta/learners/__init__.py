@@ -10,6 +10,7 @@ from hpo.meta.learners.anil import Anil
 from hpo.meta.learners.base import Learner, Predictor, adapt
 from hpo.meta.learners.fused_maml import FusedMaml
 from hpo.meta.learners.maml import Maml
+from hpo.meta.learners.matching import Matching
 from hpo.meta.learners.meta_sgd import MetaSgd
 from hpo.meta.learners.prototypical import Prototypical
 from hpo.meta.network import Network
@@ -20,6 +21,7 @@ LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
     "anil": Anil,
     "meta_sgd": MetaSgd,
     "prototypical": Prototypical,
+    "matching": Matching,
 }
 
 __all__ = ["LEARNERS", "Learner", "Predictor", "adapt", "fused_learner", "learner_of"]

@@ -132,6 +132,15 @@ def test_tasks_do_not_see_each_other(make: Make) -> None:
     assert torch.allclose(together, apart, rtol=1e-9, atol=1e-12)
 
 
+def test_the_order_of_the_support_set_does_not_matter(make: Make) -> None:
+    learner, meta, batch = set_up(make())
+    support = batch.support
+    backwards = Episode(*(part.flip(1) for part in (support.inputs, support.targets, support.lengths)))
+    assert not torch.equal(backwards.targets, support.targets)
+    other = TaskBatch(backwards, batch.query)
+    assert torch.allclose(predictions(learner, meta, other), predictions(learner, meta, batch), rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("kept", [slice(0, 2), slice(0, 1)], ids=["one class", "one example"])
 def test_a_support_set_of_one_class_or_one_example_gives_a_result(make: Make, kept: slice) -> None:
     learner, meta, batch = set_up(make())

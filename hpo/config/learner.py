@@ -80,6 +80,25 @@ class MetaSgdConfig(GradientBasedConfig):
     kind: Literal["meta_sgd"]
 
 
+class MemoryBankConfig(GradientBasedConfig):
+    """MAML with a memory of tasks (after Yao et al. 2019): a task starts from the nearest one that was solved."""
+
+    default_search: ClassVar[dict[str, dict[str, Any]]] = {
+        **GradientBasedConfig.default_search,
+        "slots": {"type": "int", "low": 8, "high": 128, "log": True},
+        "nearness": {"type": "float", "low": 0.0, "high": 0.99},
+    }
+
+    kind: Literal["memory_bank"]
+    slots: int = Field(
+        32, ge=1, le=10_000, description="tasks that are remembered; the least recently used is forgotten"
+    )
+    descriptor_size: int = Field(16, ge=1, le=1024, description="numbers that describe a task")
+    nearness: float = Field(
+        0.9, ge=-1.0, le=1.0, description="cosine of two descriptors from which tasks are alike; learned from there on"
+    )
+
+
 class PrototypicalConfig(LearnerConfig):
     """Prototypical Networks (Snell et al. 2017)."""
 
@@ -112,6 +131,7 @@ LEARNERS: dict[str, type[LearnerConfig]] = {
     "maml": MamlConfig,
     "anil": AnilConfig,
     "meta_sgd": MetaSgdConfig,
+    "memory_bank": MemoryBankConfig,
     "prototypical": PrototypicalConfig,
     "matching": MatchingConfig,
 }

@@ -70,9 +70,9 @@ def _meta_iteration(rows: dict[int, Training], ended: Ended) -> None:
     fused = fused_learner([row.trial.learner for row in rows.values()])
     batches = [row.next_batch() for row in rows.values()]
     results = fused.meta_gradients([row.outer.meta for row in rows.values()], batches)
-    for (i, row), result in zip(list(rows.items()), results, strict=True):
+    for (i, row), result, batch in zip(list(rows.items()), results, batches, strict=True):
         try:
-            row.step(*result)
+            row.step(*result, batch)
         except Diverged as error:
             del rows[i]
             ended(i, row.diverged(error))

@@ -40,5 +40,6 @@ def train(
     reset_peak_memory(device)
     with naming_out_of_memory(), closing(Training.of(config, device, directory, events)) as training:
         while (ended := training.has_ended()) is None:
-            training.step(*training.learner.meta_gradient(training.outer.meta, training.next_batch()))
+            batch = training.next_batch()
+            training.step(*training.learner.meta_gradient(training.outer.meta, batch), batch)
         return ended

@@ -21,7 +21,7 @@ from hpo.meta.cells import Params
 from hpo.meta.checkpoint import FILE_NAME, PREVIOUS_NAME, BadCheckpointError, TrainingState, kept, load, save
 from hpo.meta.evaluate import TaskCurves, task_curves
 from hpo.meta.learners import Learner
-from hpo.meta.learners.base import Annealed
+from hpo.meta.learners.base import Annealed, Remembering
 from hpo.meta.network import Metrics
 from hpo.meta.objective import best_point, estimate_of
 from hpo.meta.outer import Outer
@@ -138,13 +138,15 @@ class Training:
         with component("data"):
             return self.batches(self.meta_iteration)
 
-    def step(self, gradient: Params, metrics: Metrics) -> None:
-        """One step of the outer loop; at a rung a report and a checkpoint. Raises Diverged."""
+    def step(self, gradient: Params, metrics: Metrics, batch: TaskBatch) -> None:
+        """One step of the outer loop, of these tasks; at a rung a report and a checkpoint. Raises Diverged."""
         number = self.meta_iteration + 1
         _expect_finite(float(metrics.loss.mean()), number, "query loss of the meta-training tasks")
         with component("outer step"):
             norm = self.outer.step(gradient)
         _expect_finite(norm, number, "norm of the meta-gradient")
+        if isinstance(self.trial.learner, Remembering):
+            self.trial.learner.remember(self.outer.meta, batch)
         self.meta_iteration = number
         training = self.trial.config.training
         if number % training.eval_every == 0 or number == training.meta_iterations:

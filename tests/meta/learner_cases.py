@@ -19,6 +19,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     ],
     "anil": [{**MAML}, {**MAML, "order": "first"}],
     "meta_sgd": [{**MAML}, {**MAML, "order": "first"}],
+    "memory_bank": [{**MAML, "slots": 4, "descriptor_size": 3}],
     "prototypical": [{}, {"distance": "cosine"}],
     "matching": [{}, {"full_context": True, "context_steps": 2}],
 }

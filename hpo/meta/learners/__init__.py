@@ -11,6 +11,7 @@ from hpo.meta.learners.base import Learner, Predictor, adapt
 from hpo.meta.learners.fused_maml import FusedMaml
 from hpo.meta.learners.maml import Maml
 from hpo.meta.learners.matching import Matching
+from hpo.meta.learners.memory_bank import MemoryBank
 from hpo.meta.learners.meta_sgd import MetaSgd
 from hpo.meta.learners.prototypical import Prototypical
 from hpo.meta.network import Network
@@ -20,6 +21,7 @@ LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
     "maml": Maml,
     "anil": Anil,
     "meta_sgd": MetaSgd,
+    "memory_bank": MemoryBank,
     "prototypical": Prototypical,
     "matching": Matching,
 }

@@ -54,6 +54,14 @@ class Annealed(Protocol):
         """The one whose meta-gradient is wanted where so many meta-iterations are done."""
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A learner whose meta-parameters hold more than gradients teach."""
+
+    def remember(self, meta: Params, batch: TaskBatch) -> None:
+        """Called after each step of the outer loop with its tasks; changes ``meta`` in place."""
+
+
 def adapt(learner: Learner, meta: Params, support: Episode, steps: int) -> Predictor:
     """The predictor after ``steps`` steps on the support set."""
     return next(islice(learner.adaptation(meta, support), steps, None))

@@ -90,10 +90,19 @@ class GradientBased:
 
     def adaptation(self, meta: Params, support: Episode) -> Iterator[Predictor]:
         """The predictors after 0, 1, 2, ... steps; keeps no graph."""
-        loss = episode_loss(self.network, support, gradient_way(self.network, support))
-        phi = expanded(self._theta(meta), support.tasks)
-        for step in count():
+        for phi in self.descent(meta, support):
             yield partial(self._predict, phi)
+
+    def start(self, meta: Params, support: Episode) -> Params:
+        """phi_0 (tasks, *shape)."""
+        return expanded(self._theta(meta), support.tasks)
+
+    def descent(self, meta: Params, support: Episode) -> Iterator[Params]:
+        """phi_0, phi_1, ... (tasks, *shape), without end; keeps no graph."""
+        loss = episode_loss(self.network, support, gradient_way(self.network, support))
+        phi = self.start(meta, support)
+        for step in count():
+            yield phi
             rates = self.rates(meta, step)
             phi = descend(phi, loss.slope(phi, rates.keys(), keep=False), rates, consume=True)
 
@@ -112,16 +121,17 @@ class GradientBased:
         chunks = chunking(self.network, parameters, batch, self.inner_steps if second else 0)
         rates = [self.rates(meta, step) for step in range(self.inner_steps)]
         loop = InnerLoop(rates, second, self.weights, self.learns_rates, chunks.recompute)
-        theta = self._theta(meta)
-        return self._one_by_one(loop, theta, batch) if chunks.one_by_one else self._chunked(loop, chunks, theta, batch)
+        return self._one_by_one(loop, meta, batch) if chunks.one_by_one else self._chunked(loop, chunks, meta, batch)
 
-    def _one_by_one(self, loop: InnerLoop, theta: Params, batch: TaskBatch) -> Iterator[Part]:
+    def _one_by_one(self, loop: InnerLoop, meta: Params, batch: TaskBatch) -> Iterator[Part]:
+        theta = self._theta(meta)
         support, query = (kernel_tasks(self.network, episode) for episode in (batch.support, batch.query))
         for own_support, own_query in zip(support, query, strict=True):
             found = loop.meta_gradient(theta, own_support, own_query)
             yield Part(found.theta | self.rate_gradient(found.rates), found.predictions.unsqueeze(0))
 
-    def _chunked(self, loop: InnerLoop, chunks: Chunking, theta: Params, batch: TaskBatch) -> Iterator[Part]:
+    def _chunked(self, loop: InnerLoop, chunks: Chunking, meta: Params, batch: TaskBatch) -> Iterator[Part]:
+        theta = self._theta(meta)
         for part in batch.chunk(-(-batch.tasks // chunks.tasks)):
             support_loss = episode_loss(self.network, part.support, chunks.support)
             query_loss = episode_loss(self.network, part.query, chunks.query)

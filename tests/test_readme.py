@@ -78,7 +78,16 @@ def run(folder: Path, command: str, **more: str) -> subprocess.CompletedProcess[
 
 def reader_commands() -> Iterator[str]:
     """Lines of the bash blocks that only read or train; the others have tests of their own below."""
-    apart = ("make ", "python3 -m venv", ".venv/", "export ", "hpo launch", "hpo worker", "hpo dashboard")
+    apart = (
+        "make ",
+        "python3 -m venv",
+        ".venv/",
+        "OMP_NUM_THREADS=1 .venv/",
+        "export ",
+        "hpo launch",
+        "hpo worker",
+        "hpo dashboard",
+    )
     yield from (line for text in blocks("bash") for line in text.splitlines() if not line.startswith(apart))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.end_to_end.support import Hpo, wait_until
 
-LONG = {"training": {"meta_iterations": 400, "eval_every": 20, "eval_tasks": 8, "meta_batch": 2}}
+LONG = {"training": {"meta_iterations": 1200, "eval_every": 60, "eval_tasks": 8, "meta_batch": 2}}
 
 
 def trials(hpo: Hpo) -> list[dict[str, Any]]:

@@ -58,10 +58,10 @@ def test_the_curvature_leaves_the_density_where_it_stands(plain: Space) -> None:
 
 
 def test_draws_scatter_as_the_curvature_says(plain: Space) -> None:
-    domain, x, z = _data(plain, 60)
+    domain, x, z = _data(plain, 30)
     fitted = fit(domain, x, z)
     rng = np.random.default_rng(0)
-    drawn = np.array([_theta(draw(domain, x, z, fitted, rng)) for _ in range(1000)])
+    drawn = np.array([_theta(draw(domain, x, z, fitted, rng)) for _ in range(600)])
     curvature = Density.of(domain, x, z, fitted, None, NOISE_RATE).hessian().numpy()
     values, directions = np.linalg.eigh(curvature)
     np.testing.assert_allclose(drawn.mean(0), _theta(fitted), atol=0.15)

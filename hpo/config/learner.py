@@ -127,6 +127,24 @@ class MatchingConfig(LearnerConfig):
     )
 
 
+class MetaOptNetConfig(LearnerConfig):
+    """MetaOptNet (Lee et al. 2019); ``head: ridge`` is R2-D2's (Bertinetto et al. 2019)."""
+
+    default_search: ClassVar[dict[str, dict[str, Any]]] = {
+        "head": {"type": "categorical", "choices": ["ridge", "svm"]},
+        "ridge": {"type": "float", "low": 0.01, "high": 100.0, "log": True, "when": {"learner.head": ["ridge"]}},
+        "svm_cost": {"type": "float", "low": 0.01, "high": 10.0, "log": True, "when": {"learner.head": ["svm"]}},
+    }
+    needs_classes: ClassVar[bool] = True
+
+    kind: Literal["metaoptnet"]
+    head: Literal["ridge", "svm"] = Field("ridge", description="what is fitted to the embeddings of the support set")
+    ridge: float = Field(
+        1.0, ge=1e-6, le=1e6, description="of head ridge: the penalty on squared weights that learning starts from"
+    )
+    svm_cost: float = Field(0.1, ge=1e-4, le=1e4, description="of head svm: C, what a violated margin costs")
+
+
 LEARNERS: dict[str, type[LearnerConfig]] = {
     "maml": MamlConfig,
     "anil": AnilConfig,
@@ -134,4 +152,5 @@ LEARNERS: dict[str, type[LearnerConfig]] = {
     "memory_bank": MemoryBankConfig,
     "prototypical": PrototypicalConfig,
     "matching": MatchingConfig,
+    "metaoptnet": MetaOptNetConfig,
 }

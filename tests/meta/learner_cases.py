@@ -22,6 +22,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "memory_bank": [{**MAML, "slots": 4, "descriptor_size": 3}],
     "prototypical": [{}, {"distance": "cosine"}],
     "matching": [{}, {"full_context": True, "context_steps": 2}],
+    "metaoptnet": [{"head": "ridge"}, {"head": "svm", "svm_cost": 0.5}],
 }
 APPROXIMATE = [("order", "first")]  # options whose meta-gradient is not the derivative of the query loss
 FAMILIES = ["toy_tasks:Prevailing", "toy_tasks:Lines"]  # tokens and classes; features and real values

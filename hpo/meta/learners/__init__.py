@@ -13,6 +13,7 @@ from hpo.meta.learners.maml import Maml
 from hpo.meta.learners.matching import Matching
 from hpo.meta.learners.memory_bank import MemoryBank
 from hpo.meta.learners.meta_sgd import MetaSgd
+from hpo.meta.learners.metaoptnet import MetaOptNet
 from hpo.meta.learners.prototypical import Prototypical
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskFamily
@@ -24,6 +25,7 @@ LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
     "memory_bank": MemoryBank,
     "prototypical": Prototypical,
     "matching": Matching,
+    "metaoptnet": MetaOptNet,
 }
 
 __all__ = ["LEARNERS", "Learner", "Predictor", "adapt", "fused_learner", "learner_of"]

@@ -30,20 +30,25 @@ class LearnerConfig(Section):
         return False
 
 
-class GradientBasedConfig(LearnerConfig):
-    """Gradient descent on the support set, differentiated or not: what MAML and those that came of it share."""
+class InnerLoopConfig(LearnerConfig):
+    """Gradient descent on the support set."""
 
     default_search: ClassVar[dict[str, dict[str, Any]]] = {
         "inner_lr": {"type": "float", "low": 0.003, "high": 1.0, "log": True},
         "inner_steps": {"type": "int", "low": 1, "high": 5},
     }
 
-    order: Literal["first", "second"] = "second"
     inner_steps: int = Field(3, ge=1, le=100, description="gradient steps on the support set")
     inner_lr: float = Field(0.1, gt=0.0, le=100.0, description="step size of the inner loop")
 
 
-class MamlConfig(GradientBasedConfig):
+class UnrolledConfig(InnerLoopConfig):
+    """An inner loop that is differentiated through; to first order as if its gradients were constants."""
+
+    order: Literal["first", "second"] = "second"
+
+
+class MamlConfig(UnrolledConfig):
     """Model-agnostic meta-learning (Finn et al. 2017); ``order: first`` is first-order MAML.
 
     ``rates`` and ``multi_step_iterations`` make it MAML++ (Antoniou et al. 2019).
@@ -68,23 +73,23 @@ class MamlConfig(GradientBasedConfig):
         return self.rates == "fixed" and self.multi_step_iterations == 0
 
 
-class AnilConfig(GradientBasedConfig):
+class AnilConfig(UnrolledConfig):
     """Almost no inner loop (Raghu et al. 2020): MAML that adapts the head alone."""
 
     kind: Literal["anil"]
 
 
-class MetaSgdConfig(GradientBasedConfig):
+class MetaSgdConfig(UnrolledConfig):
     """Meta-SGD (Li et al. 2017): MAML with a learned step size for every number; inner_lr is where all begin."""
 
     kind: Literal["meta_sgd"]
 
 
-class MemoryBankConfig(GradientBasedConfig):
+class MemoryBankConfig(UnrolledConfig):
     """MAML with a memory of tasks (after Yao et al. 2019): a task starts from the nearest one that was solved."""
 
     default_search: ClassVar[dict[str, dict[str, Any]]] = {
-        **GradientBasedConfig.default_search,
+        **UnrolledConfig.default_search,
         "slots": {"type": "int", "low": 8, "high": 128, "log": True},
         "nearness": {"type": "float", "low": 0.0, "high": 0.99},
     }
@@ -97,6 +102,21 @@ class MemoryBankConfig(GradientBasedConfig):
     nearness: float = Field(
         0.9, ge=-1.0, le=1.0, description="cosine of two descriptors from which tasks are alike; learned from there on"
     )
+
+
+class ReptileConfig(InnerLoopConfig):
+    """Reptile (Nichol et al. 2018)."""
+
+    default_search: ClassVar[dict[str, dict[str, Any]]] = {
+        **InnerLoopConfig.default_search,
+        "batch": {"type": "categorical", "choices": ["batched", "serial"]},
+    }
+
+    kind: Literal["reptile"]
+    batch: Literal["batched", "serial"] = Field(
+        "batched", description="serial: within a meta-iteration each task begins where the one before it moved theta"
+    )
+    serial_step: float = Field(0.1, gt=0.0, le=1.0, description="how far towards a task's result theta then moves")
 
 
 class PrototypicalConfig(LearnerConfig):
@@ -150,6 +170,7 @@ LEARNERS: dict[str, type[LearnerConfig]] = {
     "anil": AnilConfig,
     "meta_sgd": MetaSgdConfig,
     "memory_bank": MemoryBankConfig,
+    "reptile": ReptileConfig,
     "prototypical": PrototypicalConfig,
     "matching": MatchingConfig,
     "metaoptnet": MetaOptNetConfig,

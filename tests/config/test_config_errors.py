@@ -493,8 +493,8 @@ stop: {trials: none}
     assert found == [
         "2:name",
         "3:tasks.kind",
-        "4:learner.order",
         "4:learner.inner_lr",
+        "4:learner.order",
         "5:smapler",
         "8:search.model.layers",
         "9:search.model.hiden_size",

@@ -20,11 +20,15 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "anil": [{**MAML}, {**MAML, "order": "first"}],
     "meta_sgd": [{**MAML}, {**MAML, "order": "first"}],
     "memory_bank": [{**MAML, "slots": 4, "descriptor_size": 3}],
+    "reptile": [{"inner_steps": 4, "inner_lr": 0.2}, {"inner_steps": 4, "inner_lr": 0.2, "batch": "serial"}],
     "prototypical": [{}, {"distance": "cosine"}],
     "matching": [{}, {"full_context": True, "context_steps": 2}],
     "metaoptnet": [{"head": "ridge"}, {"head": "svm", "svm_cost": 0.5}],
 }
-APPROXIMATE = [("order", "first")]  # options whose meta-gradient is not the derivative of the query loss
+APPROXIMATE = [
+    ("order", "first"),
+    ("kind", "reptile"),
+]  # options whose meta-gradient is not the derivative of the query loss
 FAMILIES = ["toy_tasks:Prevailing", "toy_tasks:Lines"]  # tokens and classes; features and real values
 
 

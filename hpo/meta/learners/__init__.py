@@ -15,6 +15,7 @@ from hpo.meta.learners.memory_bank import MemoryBank
 from hpo.meta.learners.meta_sgd import MetaSgd
 from hpo.meta.learners.metaoptnet import MetaOptNet
 from hpo.meta.learners.prototypical import Prototypical
+from hpo.meta.learners.reptile import Reptile
 from hpo.meta.network import Network
 from hpo.meta.tasks.base import TaskFamily
 
@@ -23,6 +24,7 @@ LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
     "anil": Anil,
     "meta_sgd": MetaSgd,
     "memory_bank": MemoryBank,
+    "reptile": Reptile,
     "prototypical": Prototypical,
     "matching": Matching,
     "metaoptnet": MetaOptNet,

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hpo.config.learner import AnilConfig
-from hpo.meta.learners.gradient_based import GradientBased
+from hpo.meta.learners.unrolled import Unrolled
 
 
 @dataclass(frozen=True)
-class Anil(GradientBased):
+class Anil(Unrolled):
     """See the module."""
 
     config: AnilConfig
 
     @cached_property
     def adapted(self) -> list[str]:
-        """See GradientBased."""
+        """See Unrolled."""
         return [name for name in self.network.names if name.startswith("head.")]

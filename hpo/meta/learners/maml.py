@@ -22,13 +22,13 @@ import torch
 
 from hpo.config.learner import MamlConfig
 from hpo.meta.cells import Params
-from hpo.meta.learners.gradient_based import GradientBased
 from hpo.meta.learners.inner_loop import Rates
+from hpo.meta.learners.unrolled import Unrolled
 from hpo.meta.network import Network
 
 
 @dataclass(frozen=True)
-class Maml(GradientBased):
+class Maml(Unrolled):
     """See the module.
 
     early  how much of the multi-step loss is spread over all steps: 1 - n / M
@@ -45,34 +45,34 @@ class Maml(GradientBased):
 
     @cached_property
     def adapted(self) -> list[str]:
-        """See GradientBased."""
+        """See Unrolled."""
         return [name for name in self.network.names if name != "embedding" or self.config.adapt_embedding]
 
     @property
     def weights(self) -> Sequence[float]:
-        """See GradientBased."""
+        """See Unrolled."""
         others = self.early / self.inner_steps
         return (0.0, *[others] * (self.inner_steps - 1), 1.0 - others * (self.inner_steps - 1))
 
     @property
     def learns_rates(self) -> bool:
-        """See GradientBased."""
+        """See Unrolled."""
         return self.config.rates == "learned"
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Params:
-        """See GradientBased; learned rates begin as ``inner_lr``."""
+        """See Unrolled; learned rates begin as ``inner_lr``."""
         theta = super().init(generator, dtype)
         layers = dict.fromkeys(map(_rate_of, self.adapted)) if self.learns_rates else {}
         return theta | {layer: torch.full((self.inner_steps,), self.config.inner_lr, dtype=dtype) for layer in layers}
 
     def rates(self, meta: Params, step: int) -> Rates:
-        """See GradientBased."""
+        """See Unrolled."""
         if not self.learns_rates:
             return super().rates(meta, step)
         return {name: meta[_rate_of(name)][min(step, self.inner_steps - 1)] for name in self.adapted}
 
     def rate_gradient(self, by_step: Sequence[Params]) -> Params:
-        """See GradientBased: each rate's (K,)."""
+        """See Unrolled: each rate's (K,)."""
         found: Params = {}
         for name in self.adapted if by_step else ():
             own = torch.stack([step[name].sum() for step in by_step])

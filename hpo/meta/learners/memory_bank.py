@@ -29,16 +29,17 @@ from hpo.meta.cells.base import uniform
 from hpo.meta.encoder import encode
 from hpo.meta.gradients import episode_loss
 from hpo.meta.learners.chunks import Chunking
-from hpo.meta.learners.gradient_based import GradientBased, Part, expanded
+from hpo.meta.learners.gradient_based import expanded
 from hpo.meta.learners.inner_loop import InnerLoop
 from hpo.meta.learners.task_bank import empty_bank, is_of_bank, memorize, nearest, recalled
+from hpo.meta.learners.unrolled import Part, Unrolled
 from hpo.meta.tasks.base import Episode, TaskBatch, Values
 
 _SHARPNESS = 10.0  # s at first
 
 
 @dataclass(frozen=True)
-class MemoryBank(GradientBased):
+class MemoryBank(Unrolled):
     """See the module."""
 
     config: MemoryBankConfig
@@ -123,6 +124,10 @@ class MemoryBank(GradientBased):
     def _features(self) -> int:
         regression = isinstance(self.network.output, Values)
         return 2 * (self.network.config.hidden_size + (self.network.outputs if regression else 0))
+
+    @property
+    def _starts_from_theta(self) -> bool:
+        return False
 
     @property
     def _is_one_program(self) -> bool:

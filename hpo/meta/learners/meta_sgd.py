@@ -15,12 +15,12 @@ import torch
 
 from hpo.config.learner import MetaSgdConfig
 from hpo.meta.cells import Params
-from hpo.meta.learners.gradient_based import GradientBased
 from hpo.meta.learners.inner_loop import Rates
+from hpo.meta.learners.unrolled import Unrolled
 
 
 @dataclass(frozen=True)
-class MetaSgd(GradientBased):
+class MetaSgd(Unrolled):
     """See the module."""
 
     config: MetaSgdConfig
@@ -31,14 +31,14 @@ class MetaSgd(GradientBased):
         return True
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Params:
-        """See GradientBased."""
+        """See Unrolled."""
         theta = super().init(generator, dtype)
         return theta | {f"rate.{name}": torch.full_like(theta[name], self.config.inner_lr) for name in self.adapted}
 
     def rates(self, meta: Params, step: int) -> Rates:
-        """See GradientBased: the same in every step."""
+        """See Unrolled: the same in every step."""
         return {name: meta[f"rate.{name}"] for name in self.adapted}
 
     def rate_gradient(self, by_step: Sequence[Params]) -> Params:
-        """See GradientBased."""
+        """See Unrolled."""
         return {f"rate.{name}": torch.stack([own[name] for own in by_step]).sum(dim=0) for name in self.adapted}

@@ -42,7 +42,13 @@ from tests.meta.gradients.oracle import Case, cases, distance, loops, loss_of
 
 Make = Callable[..., TrialConfig]
 CPU = torch.device("cpu")
-OTHERS: list[dict[str, Any]] = [{"kind": "maml", "rates": "learned"}, {"kind": "anil"}, {"kind": "meta_sgd"}]
+OTHERS: list[dict[str, Any]] = [
+    {"kind": "maml", "rates": "learned"},
+    {"kind": "anil"},
+    {"kind": "meta_sgd"},
+    {"kind": "reptile"},
+    {"kind": "reptile", "batch": "serial"},
+]
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="captures a CUDA graph: needs a GPU")
 
 

@@ -12,7 +12,7 @@ from torch_reference import adapted_query_losses, first_order
 
 from hpo.config import TrialConfig
 from hpo.meta.cells import Params
-from hpo.meta.learners import Learner, adapt, gradient_based, learner_of
+from hpo.meta.learners import Learner, adapt, learner_of, unrolled
 from hpo.meta.learners.chunks import chunking
 from hpo.meta.tasks import Split, TaskBatch, task_family
 
@@ -109,7 +109,7 @@ def test_tasks_do_not_interact_and_parts_do_not_matter(
 ) -> None:
     learner, meta, batch = set_up(trial_config(learner__order=order), tasks, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradient_based, "chunking", lambda *planned: replace(chunking(*planned), tasks=at_once))
+        patch.setattr(unrolled, "chunking", lambda *planned: replace(chunking(*planned), tasks=at_once))
         together, metrics = learner.meta_gradient(meta, batch)
     alone = [learner.meta_gradient(meta, task) for task in batch.chunk(tasks)]
     assert metrics.accuracy is not None

@@ -10,6 +10,7 @@ import yaml
 
 from hpo.config import StudyConfig, load_study_config
 from tests.end_to_end.support import Hpo
+from tests.real_data import folder_with
 
 CONFIGS = sorted(Path(__file__).parent.parent.joinpath("study_configs").glob("*.yaml"))
 SHORT = {
@@ -31,11 +32,20 @@ def test_it_opens_with_what_it_is(path: Path) -> None:
     assert first.startswith(f"# study_configs/{path.name}: ")
 
 
+def provide_data(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tasks are made from, where a config needs any; without it the test is skipped."""
+    match kind:
+        case "language_id":
+            pytest.importorskip("wordfreq", reason="language_id needs the text extra")
+        case "omniglot":
+            images = [f"omniglot/images_background_small{n}.zip" for n in (1, 2)]
+            monkeypatch.setenv("HPO_DATA_DIR", str(folder_with(*images)))
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_it_runs(path: Path, tmp_path: Path) -> None:
+def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_study_config(path)
-    if config.tasks.kind == "language_id":
-        pytest.importorskip("wordfreq", reason="language_id needs the text extra")
+    provide_data(config.tasks.kind, monkeypatch)
     raw = config.to_dict()
     shortened = {**raw, **{section: {**raw[section], **changes} for section, changes in SHORT.items()}}
     assert StudyConfig.from_dict(shortened).search == config.search

@@ -12,7 +12,7 @@ from hpo.cli import text
 from hpo.cli.interrupt import INTERRUPTED
 from hpo.cli.options import examples, json_option, storage_option, storage_url
 from hpo.cli.placement import Placement, logs, placement
-from hpo.cli.preflight import require_packages, require_search
+from hpo.cli.preflight import most_demanding, require_data, require_packages, require_search
 from hpo.cli.terminal import say
 from hpo.config import StudyConfig, load_study_config
 from hpo.errors import InputError, StorageError
@@ -59,6 +59,7 @@ def launch(
     require_packages(study_config)
     place = _detachable(study_config) if detach else placement(study_config.execution)
     url = storage_url(storage, study_config.storage)
+    require_data(most_demanding(study_config))
     # here: what is wrong with the config is said before half a second of imports
     from hpo.launch import create_or_resume
     from hpo.results import engine

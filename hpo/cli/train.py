@@ -13,7 +13,7 @@ import numpy as np
 from hpo.cli import comparison, text
 from hpo.cli.options import examples, json_option
 from hpo.cli.output import Column, plain_table, to_json
-from hpo.cli.preflight import require_device, require_packages
+from hpo.cli.preflight import require_data, require_device, require_packages
 from hpo.cli.seeds import SeedPool, SeedRun, processes_for, with_seeds
 from hpo.cli.terminal import say
 from hpo.config import TrialConfig, load_study_config
@@ -89,7 +89,9 @@ def train(configs: tuple[Path, ...], seeds: int, device: str | None, profile: bo
 def _load(path: Path) -> TrialConfig:
     config = load_study_config(path)
     require_packages(config)
-    return config.trial_config({})
+    trial = config.trial_config({})
+    require_data([trial.tasks])
+    return trial
 
 
 def _require_same_tests(where: str, first: TrialConfig, second: TrialConfig) -> None:

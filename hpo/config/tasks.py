@@ -9,6 +9,8 @@ from pydantic import Field
 from hpo.config.section import Section
 
 LONGEST_WORD = 14  # letters of a word that language_id takes
+IMAGE_ROWS = 28  # of a character of omniglot, of as many pixels each
+LONGEST_DRAWING = 128  # points of a drawing that omniglot takes
 
 
 class TasksConfig(Section):
@@ -16,6 +18,9 @@ class TasksConfig(Section):
 
     # What a study can be judged by, for the checks of `objective.metric`; a regression has no accuracy.
     metrics: ClassVar[tuple[str, ...]] = ("query_loss", "query_accuracy")
+
+    # Whether the family reads files: it is then made once before a study is created, to see whether they are good.
+    reads_files: ClassVar[bool] = False
 
     kind: str
     shots: int = Field(5, ge=1, le=1000, description="support examples a class (classification) or a task (regression)")
@@ -30,16 +35,30 @@ class TasksConfig(Section):
         return 1
 
 
-class LanguageIdConfig(TasksConfig):
+class ClassificationConfig(TasksConfig):
+    """Base of the families whose tasks are to tell classes apart."""
+
+    ways: int = Field(5, ge=2, le=1000, description="classes in one task")
+
+    def examples_a_task(self) -> int:
+        """Of all classes."""
+        return self.ways * super().examples_a_task()
+
+
+class HeldOutConfig(TasksConfig):
+    """Base of the families that divide what their data holds into meta-training, meta-validation and meta-test."""
+
+    validation_share: float = Field(0.2, gt=0.0, le=0.4, description="of what is divided, for meta-validation")
+    test_share: float = Field(0.2, gt=0.0, le=0.4, description="of what is divided, for meta-test")
+    split_seed: int = Field(0, ge=0, description="another one divides in another way")
+
+
+class LanguageIdConfig(ClassificationConfig):
     """Name the language of a few words, given a few examples a language."""
 
     kind: Literal["language_id"]
     ways: int = Field(5, ge=2, le=7, description="languages in one task")
     words: int = Field(3, ge=1, le=20, description="words in one example")
-
-    def examples_a_task(self) -> int:
-        """Of all languages."""
-        return self.ways * super().examples_a_task()
 
     def longest_example(self) -> int:
         """Letters, and a space before each word but the first."""
@@ -61,4 +80,26 @@ class SinusoidConfig(TasksConfig):
         return self.window
 
 
-TASKS: dict[str, type[TasksConfig]] = {"language_id": LanguageIdConfig, "sinusoid": SinusoidConfig}
+class OmniglotConfig(ClassificationConfig, HeldOutConfig):
+    """Tell handwritten characters apart, given a few drawings of each; divided by alphabet."""
+
+    reads_files: ClassVar[bool] = True
+
+    kind: Literal["omniglot"]
+    input: Literal["rows", "strokes"] = Field("rows", description="28 rows of 28 pixels, or the pen's way")
+    alphabets: Literal["small1", "small2", "small", "background", "full"] = Field(
+        "background", description="5, 5, the 8 of both, 30, or all 50 with the 20 of evaluation for meta-test"
+    )
+    rotations: bool = Field(True, description="characters turned by 90, 180 and 270 degrees are classes of their own")
+    within_alphabet: bool = Field(False, description="all classes of a task are of one alphabet, turned alike")
+
+    def longest_example(self) -> int:
+        """Rows of an image or points of a drawing."""
+        return IMAGE_ROWS if self.input == "rows" else LONGEST_DRAWING
+
+
+TASKS: dict[str, type[TasksConfig]] = {
+    "language_id": LanguageIdConfig,
+    "sinusoid": SinusoidConfig,
+    "omniglot": OmniglotConfig,
+}

@@ -8,9 +8,14 @@ from hpo.errors import InputError
 from hpo.meta.tasks.base import Classes, Episode, Features, Split, TaskBatch, TaskFamily, Tokens, Values
 from hpo.meta.tasks.check import check
 from hpo.meta.tasks.language_id import LanguageId
+from hpo.meta.tasks.omniglot import Omniglot
 from hpo.meta.tasks.sinusoid import Sinusoid
 
-FAMILIES: dict[str, type[TaskFamily]] = {"language_id": LanguageId, "sinusoid": Sinusoid}
+FAMILIES: dict[str, type[TaskFamily]] = {
+    "language_id": LanguageId,
+    "sinusoid": Sinusoid,
+    "omniglot": Omniglot,
+}
 
 __all__ = [
     "FAMILIES",

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from hpo.config.tasks import LanguageIdConfig
 from hpo.errors import InputError
 from hpo.meta.tasks.base import Classes, Episode, Split, TaskBatch, TaskFamily, Tokens
+from hpo.meta.tasks.draw import draw_distinct
 from hpo.meta.tasks.languages import CODES, codes
 from hpo.meta.tasks.word_lists import VOCABULARY, WordLists, word_lists
 
@@ -59,29 +60,6 @@ class LanguageId(TaskFamily):
         letters = self.lists.letters[languages[..., None], words]  # (tasks, ways, words, 1 + 14)
         letters = letters.reshape(tasks, config.ways, examples, -1)
         return TaskBatch(_episode(letters[:, :, : config.shots]), _episode(letters[:, :, config.shots :]))
-
-
-def draw_distinct(sizes: NDArray[np.int64], draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """``draws`` different integers in [0, size) for every size, uniform and in random order.
-
-    Takes sizes (...,) of at least 2 * draws, gives (..., draws). Draws with repetition, then draws the repetitions
-    again until there are none: every ordered choice is as likely as any other, as no integer is treated in its own way.
-    """
-    size = np.broadcast_to(sizes[..., None], (*sizes.shape, draws))
-    drawn = (rng.random(size.shape) * size).astype(np.int64)
-    while (repeated := _repeated(drawn)).any():
-        again = size[repeated]
-        drawn[repeated] = (rng.random(len(again)) * again).astype(np.int64)
-    return drawn
-
-
-def _repeated(drawn: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where the last axis holds a value that it also holds before."""
-    order = drawn.argsort(axis=-1, kind="stable")
-    ascending = np.take_along_axis(drawn, order, axis=-1)
-    repeated = np.zeros(drawn.shape, np.bool_)
-    np.put_along_axis(repeated, order[..., 1:], ascending[..., 1:] == ascending[..., :-1], axis=-1)
-    return repeated
 
 
 def _choose_languages(split: Split, tasks: int, ways: int, rng: np.random.Generator) -> NDArray[np.int64]:

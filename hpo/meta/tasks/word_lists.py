@@ -11,14 +11,9 @@ place them: without this rule the bigram baseline (see language_id.py, 5 shots o
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
-import os
-import tempfile
 import unicodedata
-import zipfile
-import zlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +23,7 @@ from numpy.typing import NDArray
 
 from hpo.config.tasks import LONGEST_WORD
 from hpo.errors import MissingExtra
+from hpo.meta.tasks.cache import cache_folder, read_arrays, write_arrays
 from hpo.meta.tasks.languages import CODES
 
 VOCABULARY = 28
@@ -65,18 +61,17 @@ def word_lists() -> WordLists:
     if lists is None:
         lists = _build()
         if path:
-            _write(path, lists)
+            write_arrays(path, letters=lists.letters, counts=lists.counts)
     return lists
 
 
 def cache_file() -> Path | None:
     """Where the lists are kept: named by wordfreq's version and by the rules of this module; None without a home."""
-    try:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:
+    folder = cache_folder()
+    if folder is None:
         return None
     rules = hashlib.sha256(Path(__file__).read_bytes() + repr(CODES).encode()).hexdigest()[:12]
-    return root / "hpo" / f"words-{_wordfreq_version()}-{rules}.npz"
+    return folder / f"words-{_wordfreq_version()}-{rules}.npz"
 
 
 def _wordfreq_version() -> str:
@@ -92,11 +87,10 @@ def _missing() -> MissingExtra:
 
 def _read(path: Path) -> WordLists | None:
     """None where there is no such file or it is damaged: it is then made anew."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            lists = WordLists(arrays["letters"], arrays["counts"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    arrays = read_arrays(path)
+    if arrays is None or not {"letters", "counts"} <= arrays.keys():
         return None
+    lists = WordLists(arrays["letters"], arrays["counts"])
     valid = (
         lists.letters.shape == (len(CODES), _MOST, 1 + _LONGEST)
         and lists.letters.dtype == np.uint8
@@ -104,19 +98,6 @@ def _read(path: Path) -> WordLists | None:
         and lists.counts.dtype == np.int64
     )
     return lists if valid else None
-
-
-def _write(path: Path, lists: WordLists) -> None:
-    """In one step, so that no other process reads half a file; a cache that cannot be written is done without."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, letters=lists.letters, counts=lists.counts)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def _build() -> WordLists:

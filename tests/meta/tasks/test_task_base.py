@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hpo.config.plugin import load_class
-from hpo.config.tasks import LanguageIdConfig, SinusoidConfig
+from hpo.config.tasks import LanguageIdConfig, OmniglotConfig, SinusoidConfig
 from hpo.errors import InputError
 from hpo.meta.tasks import (
     FAMILIES,
@@ -191,4 +191,5 @@ def test_families_and_configs_belong_together() -> None:
     assert {kind: family.Config for kind, family in FAMILIES.items()} == {
         "language_id": LanguageIdConfig,
         "sinusoid": SinusoidConfig,
+        "omniglot": OmniglotConfig,
     }

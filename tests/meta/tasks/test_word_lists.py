@@ -21,6 +21,7 @@ from hpo.meta.tasks.word_lists import SPACE, VOCABULARY, WordLists, cache_file
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The path of a cache file that is not there yet, with nothing read in this process."""
+    monkeypatch.delenv("HPO_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(word_lists, "version", lambda _: "0.0")
     word_lists.word_lists.cache_clear()
@@ -112,7 +113,8 @@ def test_without_a_home_there_is_no_cache(built: list[WordLists], monkeypatch: p
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name in ("HPO_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     assert cache_file() is None
     assert read_again() is built[0]
@@ -123,6 +125,11 @@ def test_the_cache_file_is_named_by_the_version(cache: Path, monkeypatch: pytest
     monkeypatch.setattr(word_lists, "version", lambda _: "0.1")
     assert cache_file() != cache
     assert (cache_file() or cache).parent == cache.parent == Path(os.environ["XDG_CACHE_HOME"]) / "hpo"
+
+
+def test_the_cache_folder_can_be_chosen(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_CACHE_DIR", str(tmp_path / "chosen"))
+    assert cache_file() == tmp_path / "chosen" / cache.name
 
 
 MESSAGE = r"language_id needs the package 'wordfreq', which is not installed: run  pip install 'hpo\[text\]'"

@@ -119,6 +119,20 @@ class ReptileConfig(InnerLoopConfig):
     serial_step: float = Field(0.1, gt=0.0, le=1.0, description="how far towards a task's result theta then moves")
 
 
+class LstmMetaLearnerConfig(LearnerConfig):
+    """LSTM meta-learner (Ravi & Larochelle 2017): the step of the inner loop is learned."""
+
+    default_search: ClassVar[dict[str, dict[str, Any]]] = {
+        "inner_steps": InnerLoopConfig.default_search["inner_steps"],
+        "input_gate": {"type": "float", "low": 0.003, "high": 0.5, "log": True},
+    }
+
+    kind: Literal["lstm_meta_learner"]
+    inner_steps: int = Field(3, ge=1, le=100, description="steps on the support set")
+    input_gate: float = Field(0.1, gt=0.0, lt=1.0, description="the step size that it begins with")
+    lstm_size: int = Field(20, ge=1, le=512, description="hidden units of the LSTM that every parameter is a row of")
+
+
 class PrototypicalConfig(LearnerConfig):
     """Prototypical Networks (Snell et al. 2017)."""
 
@@ -171,6 +185,7 @@ LEARNERS: dict[str, type[LearnerConfig]] = {
     "meta_sgd": MetaSgdConfig,
     "memory_bank": MemoryBankConfig,
     "reptile": ReptileConfig,
+    "lstm_meta_learner": LstmMetaLearnerConfig,
     "prototypical": PrototypicalConfig,
     "matching": MatchingConfig,
     "metaoptnet": MetaOptNetConfig,

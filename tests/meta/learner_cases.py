@@ -21,14 +21,13 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "meta_sgd": [{**MAML}, {**MAML, "order": "first"}],
     "memory_bank": [{**MAML, "slots": 4, "descriptor_size": 3}],
     "reptile": [{"inner_steps": 4, "inner_lr": 0.2}, {"inner_steps": 4, "inner_lr": 0.2, "batch": "serial"}],
+    "lstm_meta_learner": [{"inner_steps": 2, "input_gate": 0.3}],
     "prototypical": [{}, {"distance": "cosine"}],
     "matching": [{}, {"full_context": True, "context_steps": 2}],
     "metaoptnet": [{"head": "ridge"}, {"head": "svm", "svm_cost": 0.5}],
 }
-APPROXIMATE = [
-    ("order", "first"),
-    ("kind", "reptile"),
-]  # options whose meta-gradient is not the derivative of the query loss
+# Options whose meta-gradient is not the derivative of the query loss.
+APPROXIMATE = [("order", "first"), ("kind", "reptile"), ("kind", "lstm_meta_learner")]
 FAMILIES = ["toy_tasks:Prevailing", "toy_tasks:Lines"]  # tokens and classes; features and real values
 
 

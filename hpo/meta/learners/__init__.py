@@ -9,6 +9,7 @@ from hpo.config import TrialConfig
 from hpo.meta.learners.anil import Anil
 from hpo.meta.learners.base import Learner, Predictor, adapt
 from hpo.meta.learners.fused_maml import FusedMaml
+from hpo.meta.learners.lstm_meta_learner import LstmMetaLearner
 from hpo.meta.learners.maml import Maml
 from hpo.meta.learners.matching import Matching
 from hpo.meta.learners.memory_bank import MemoryBank
@@ -25,6 +26,7 @@ LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
     "meta_sgd": MetaSgd,
     "memory_bank": MemoryBank,
     "reptile": Reptile,
+    "lstm_meta_learner": LstmMetaLearner,
     "prototypical": Prototypical,
     "matching": Matching,
     "metaoptnet": MetaOptNet,

@@ -1,7 +1,7 @@
 """Reptile (Nichol, Achiam & Schulman 2018, arXiv:1803.02999): theta moves towards what each task's training ends at.
 
     phi_K = K steps of gradient descent from theta         in every task, at rate alpha
-    batched   meta-gradient = mean_tasks (theta - phi_K) / alpha                                        section 2
+    batched   meta-gradient = mean_tasks (theta - phi_K) / alpha                                        section 3
     serial    theta_0 = theta, theta_{t+1} = theta_t + epsilon (phi_K(theta_t) - theta_t)               algorithm 1
               meta-gradient = mean_t (theta_t - phi_K(theta_t)) / alpha = (theta - theta_T) / (T epsilon alpha)
 

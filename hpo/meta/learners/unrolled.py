@@ -52,6 +52,11 @@ class Unrolled(GradientBased):
         """By the meta-parameters that the rates are, from what it is by alpha_0..alpha_{K-1} of each parameter."""
         return {}
 
+    def loop(self, meta: Params, *, recompute: bool = False) -> InnerLoop:
+        """Of these meta-parameters."""
+        rates = [self.rates(meta, step) for step in range(self.inner_steps)]
+        return InnerLoop(rates, self.config.order == "second", self.weights, self.learns_rates, recompute)
+
     def _meta_gradient(self, meta: Params, batch: TaskBatch) -> tuple[Params, Metrics]:
         total, predictions = None, []
         for found in self._parts(meta, batch):
@@ -75,6 +80,11 @@ class Unrolled(GradientBased):
         if chunks.one_by_one and self._starts_from_theta:
             return self._one_by_one(loop, self._theta(meta), batch)
         return self._chunked(loop, chunks, meta, batch)
+
+    def _parts(self, meta: Params, batch: TaskBatch) -> Iterator[_Part]:
+        chunks = chunking(self.network, parameters, batch, self.inner_steps if self.config.order == "second" else 0)
+        loop, theta = self.loop(meta, recompute=chunks.recompute), self._theta(meta)
+        return self._one_by_one(loop, theta, batch) if chunks.one_by_one else self._chunked(loop, chunks, theta, batch)
 
     def _one_by_one(self, loop: InnerLoop, theta: Params, batch: TaskBatch) -> Iterator[Part]:
         support, query = (kernel_tasks(self.network, episode) for episode in (batch.support, batch.query))

@@ -179,6 +179,45 @@ class MetaOptNetConfig(LearnerConfig):
     svm_cost: float = Field(0.1, ge=1e-4, le=1e4, description="of head svm: C, what a violated margin costs")
 
 
+class SequentialConfig(LearnerConfig):
+    """Base of learners that read the support set's examples and labels as one sequence."""
+
+    default_search: ClassVar[dict[str, dict[str, Any]]] = {
+        "reader_size": {"type": "int", "low": 16, "high": 256, "log": True},
+    }
+
+    reader_size: int | None = Field(
+        None,
+        ge=1,
+        le=8192,
+        description="hidden units of the layer that reads examples and labels; default: the model's",
+    )
+    support_loss: bool = Field(True, description="whether predictions within the support set are trained too")
+
+
+class MetaRnnConfig(SequentialConfig):
+    """A recurrent network that learns in its state (Hochreiter et al. 2001)."""
+
+    kind: Literal["meta_rnn"]
+
+
+class MannConfig(SequentialConfig):
+    """A memory-augmented neural network (Santoro et al. 2016)."""
+
+    default_search: ClassVar[dict[str, dict[str, Any]]] = {
+        **SequentialConfig.default_search,
+        "memory_slots": {"type": "int", "low": 16, "high": 256, "log": True},
+        "memory_width": {"type": "int", "low": 16, "high": 64, "log": True},
+        "read_heads": {"type": "int", "low": 1, "high": 4},
+    }
+
+    kind: Literal["mann"]
+    memory_slots: int = Field(128, ge=1, le=65536)
+    memory_width: int = Field(40, ge=1, le=8192, description="numbers in a slot")
+    read_heads: int = Field(4, ge=1, le=64)
+    decay: float = Field(0.99, ge=0.0, le=1.0, description="of how much a slot counts as used, by step")
+
+
 LEARNERS: dict[str, type[LearnerConfig]] = {
     "maml": MamlConfig,
     "anil": AnilConfig,
@@ -189,4 +228,6 @@ LEARNERS: dict[str, type[LearnerConfig]] = {
     "prototypical": PrototypicalConfig,
     "matching": MatchingConfig,
     "metaoptnet": MetaOptNetConfig,
+    "meta_rnn": MetaRnnConfig,
+    "mann": MannConfig,
 }

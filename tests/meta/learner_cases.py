@@ -8,6 +8,7 @@ from typing import Any
 from hpo.config.learner import LEARNERS
 
 MAML = {"inner_steps": 2, "inner_lr": 0.3}
+MEMORY = {"memory_slots": 6, "memory_width": 4, "read_heads": 1}
 # Each learner with the options that make it another algorithm: kind -> options of each variant.
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "maml": [
@@ -24,10 +25,12 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "lstm_meta_learner": [{"inner_steps": 2, "input_gate": 0.3}],
     "prototypical": [{}, {"distance": "cosine"}],
     "matching": [{}, {"full_context": True, "context_steps": 2}],
+    "meta_rnn": [{"support_loss": True}, {"support_loss": False, "reader_size": 7}],
+    "mann": [{**MEMORY, "support_loss": True}, {**MEMORY, "support_loss": False, "read_heads": 2}],
     "metaoptnet": [{"head": "ridge"}, {"head": "svm", "svm_cost": 0.5}],
 }
 # Options whose meta-gradient is not the derivative of the query loss.
-APPROXIMATE = [("order", "first"), ("kind", "reptile"), ("kind", "lstm_meta_learner")]
+APPROXIMATE = [("order", "first"), ("kind", "reptile"), ("kind", "lstm_meta_learner"), ("support_loss", True)]
 FAMILIES = ["toy_tasks:Prevailing", "toy_tasks:Lines"]  # tokens and classes; features and real values
 
 

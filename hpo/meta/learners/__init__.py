@@ -11,8 +11,10 @@ from hpo.meta.learners.base import Learner, Predictor, adapt
 from hpo.meta.learners.fused_maml import FusedMaml
 from hpo.meta.learners.lstm_meta_learner import LstmMetaLearner
 from hpo.meta.learners.maml import Maml
+from hpo.meta.learners.mann import Mann
 from hpo.meta.learners.matching import Matching
 from hpo.meta.learners.memory_bank import MemoryBank
+from hpo.meta.learners.meta_rnn import MetaRnn
 from hpo.meta.learners.meta_sgd import MetaSgd
 from hpo.meta.learners.metaoptnet import MetaOptNet
 from hpo.meta.learners.prototypical import Prototypical
@@ -30,6 +32,8 @@ LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
     "prototypical": Prototypical,
     "matching": Matching,
     "metaoptnet": MetaOptNet,
+    "meta_rnn": MetaRnn,
+    "mann": Mann,
 }
 
 __all__ = ["LEARNERS", "Learner", "Predictor", "adapt", "fused_learner", "learner_of"]

@@ -72,19 +72,12 @@ class Unrolled(GradientBased):
         return True
 
     def _parts(self, meta: Params, batch: TaskBatch) -> Iterator[Part]:
-        second = self.config.order == "second"
         parameters = sum(tensor.numel() for tensor in meta.values())
-        chunks = chunking(self.network, parameters, batch, self.inner_steps if second else 0)
-        rates = [self.rates(meta, step) for step in range(self.inner_steps)]
-        loop = InnerLoop(rates, second, self.weights, self.learns_rates, chunks.recompute)
+        chunks = chunking(self.network, parameters, batch, self.inner_steps if self.config.order == "second" else 0)
+        loop = self.loop(meta, recompute=chunks.recompute)
         if chunks.one_by_one and self._starts_from_theta:
             return self._one_by_one(loop, self._theta(meta), batch)
         return self._chunked(loop, chunks, meta, batch)
-
-    def _parts(self, meta: Params, batch: TaskBatch) -> Iterator[_Part]:
-        chunks = chunking(self.network, parameters, batch, self.inner_steps if self.config.order == "second" else 0)
-        loop, theta = self.loop(meta, recompute=chunks.recompute), self._theta(meta)
-        return self._one_by_one(loop, theta, batch) if chunks.one_by_one else self._chunked(loop, chunks, theta, batch)
 
     def _one_by_one(self, loop: InnerLoop, theta: Params, batch: TaskBatch) -> Iterator[Part]:
         support, query = (kernel_tasks(self.network, episode) for episode in (batch.support, batch.query))

@@ -32,9 +32,15 @@ def test_it_opens_with_what_it_is(path: Path) -> None:
     assert first.startswith(f"# study_configs/{path.name}: ")
 
 
-def provide_data(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What tasks are made from, where a config needs any; without it the test is skipped."""
+def provide_data(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tasks are made from, where a config needs any: in ``folder``, or the test is skipped without."""
     match kind:
+        case "text":
+            rows = [f"word{i} word{label},label{label}" for label in range(25) for i in range(10)]
+            (folder / "texts.csv").write_text("\n".join(["text,label", *rows]))
+        case "series":
+            rows = [f"{name},{t},{(name + 2) * t % 7}" for name in range(5) for t in range(80)]
+            (folder / "series.csv").write_text("\n".join(["series,time,value", *rows]))
         case "language_id":
             pytest.importorskip("wordfreq", reason="language_id needs the text extra")
         case "omniglot":
@@ -45,7 +51,7 @@ def provide_data(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_study_config(path)
-    provide_data(config.tasks.kind, monkeypatch)
+    provide_data(config.tasks.kind, tmp_path, monkeypatch)
     raw = config.to_dict()
     shortened = {**raw, **{section: {**raw[section], **changes} for section, changes in SHORT.items()}}
     assert StudyConfig.from_dict(shortened).search == config.search

@@ -98,8 +98,54 @@ class OmniglotConfig(ClassificationConfig, HeldOutConfig):
         return IMAGE_ROWS if self.input == "rows" else LONGEST_DRAWING
 
 
+_FILE = "*.csv, *.tsv or *.parquet, in the working directory or in HPO_DATA_DIR where it is no absolute path"
+
+
+class TextConfig(ClassificationConfig, HeldOutConfig):
+    """Tell a user's classes of texts apart, given a few texts of each; a column a text's label, perhaps a domain."""
+
+    reads_files: ClassVar[bool] = True
+
+    kind: Literal["text"]
+    file: str = Field(min_length=1, description=_FILE)
+    text_column: str = Field("text", description="column of the texts")
+    label_column: str = Field("label", description="column of their classes")
+    domain_column: str = Field("domain", description="column that is read with split_by: domain only")
+    split_by: Literal["label", "domain"] = Field(
+        "label", description="whether splits have labels of their own, or domains, of which each task is one"
+    )
+    level: Literal["word", "character"] = Field("word", description="what a token is")
+    max_length: int = Field(50, ge=1, le=10_000, description="tokens of a text that are read, the first")
+    vocabulary: int = Field(5000, ge=1, le=1_000_000, description="tokens that are told apart, the most frequent ones")
+
+    def longest_example(self) -> int:
+        """Where a text is as long as may be."""
+        return self.max_length
+
+
+class SeriesConfig(HeldOutConfig):
+    """Forecast a user's time series, given a few windows of its past; a row a value, one series a task."""
+
+    metrics: ClassVar[tuple[str, ...]] = ("query_loss",)
+    reads_files: ClassVar[bool] = True
+
+    kind: Literal["series"]
+    file: str = Field(min_length=1, description=_FILE)
+    series_column: str = Field("series", description="column that names the series")
+    time_column: str = Field("time", description="column of numbers, or of dates and times")
+    value_column: str = Field("value", description="column of the values")
+    window: int = Field(20, ge=1, le=10_000, description="values that are read")
+    horizon: int = Field(1, ge=1, le=1000, description="values after the window that are to be predicted")
+
+    def longest_example(self) -> int:
+        """All are of one length."""
+        return self.window
+
+
 TASKS: dict[str, type[TasksConfig]] = {
     "language_id": LanguageIdConfig,
     "sinusoid": SinusoidConfig,
     "omniglot": OmniglotConfig,
+    "text": TextConfig,
+    "series": SeriesConfig,
 }

@@ -54,3 +54,46 @@ def test_the_most_that_a_study_may_ask_of_its_data(
     path: str, dimension: dict[str, Any], expected: str, archives: Path, run: Run, write: Write
 ) -> None:
     assert expected in refused(run, "launch", write(tasks=OMNIGLOT, search={path: dimension}))
+
+
+TEXT = {"kind": "text", "file": "t.csv", "ways": 2, "shots": 1, "queries": 2}
+SERIES = {"kind": "series", "file": "t.csv", "window": 2, "shots": 1, "queries": 2}
+TEXTS = "text,label\n" + "".join(f"word{i},label{n}\n" for n in range(10) for i in range(5))
+
+
+@pytest.mark.parametrize("verb", ["launch", "train"])
+@pytest.mark.parametrize(
+    ("tasks", "content", "expected"),
+    [
+        (TEXT, None, "tasks.file: there is no {}/t.csv: a relative path is looked for in the working directory, then"),
+        (
+            SERIES,
+            None,
+            "tasks.file: there is no {}/t.csv: a relative path is looked for in the working directory, then",
+        ),
+        (TEXT, "text,label\nhello,\n", "{}/t.csv, line 2, column 'label': found nothing, expected text or an integer"),
+        (SERIES, "series,time,value\na,1,x\n", "{}/t.csv, line 2, column 'value': found 'x', expected a finite number"),
+        ({**TEXT, "file": "t.parquet"}, None, "tasks.file: there is no {}/t.parquet"),
+    ],
+)
+def test_a_file_that_is_missing_or_bad(
+    verb: str, tasks: dict[str, Any], content: str | None, expected: str, folder: Path, run: Run, write: Write
+) -> None:
+    if content is not None:
+        (folder / "t.csv").write_text(content)
+    assert refused(run, verb, write(tasks=tasks)).startswith(f"error: {expected.format(folder)}")
+
+
+def test_what_is_searched_does_not_matter_for_a_training(folder: Path, run: Run, write: Write) -> None:
+    (folder / "t.csv").write_text(TEXTS)
+    path = write(tasks=TEXT, search={"tasks.queries": {"type": "int", "low": 1, "high": 9}})
+    assert "label 'label0' has 5 different texts (the first in line 2), expected at least 10" in refused(
+        run, "launch", path
+    )
+    assert "accuracy" in run("train", str(path), "--seeds", "1", "--device", "cpu").stdout
+
+
+def test_every_kind_that_is_searched_is_looked_at(folder: Path, run: Run, write: Write) -> None:
+    search = {"tasks.kind": {"type": "categorical", "choices": ["sinusoid", "series"]}}
+    path = write(tasks={"kind": "sinusoid", "file": "t.csv"}, search=search)
+    assert "tasks.file: there is no" in refused(run, "launch", path)

@@ -132,7 +132,7 @@ SINGLE = {
     ),
     "kind missing": (
         BASE.replace("kind: language_id, ", ""),
-        "2: tasks: the key 'kind' is missing; expected one of: language_id, sinusoid",
+        "2: tasks: the key 'kind' is missing; expected one of: language_id, sinusoid, omniglot, text, series",
     ),
     "unknown kind among the choices": (
         SEARCH + "  tasks.kind: {type: categorical, choices: [language_id, sinus]}",

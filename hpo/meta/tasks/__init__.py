@@ -9,12 +9,16 @@ from hpo.meta.tasks.base import Classes, Episode, Features, Split, TaskBatch, Ta
 from hpo.meta.tasks.check import check
 from hpo.meta.tasks.language_id import LanguageId
 from hpo.meta.tasks.omniglot import Omniglot
+from hpo.meta.tasks.series import Series
 from hpo.meta.tasks.sinusoid import Sinusoid
+from hpo.meta.tasks.text import Text
 
 FAMILIES: dict[str, type[TaskFamily]] = {
     "language_id": LanguageId,
     "sinusoid": Sinusoid,
     "omniglot": Omniglot,
+    "text": Text,
+    "series": Series,
 }
 
 __all__ = [

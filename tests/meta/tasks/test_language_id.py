@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hpo.config.tasks import LanguageIdConfig
 from hpo.errors import InputError
 from hpo.meta.tasks import Episode, Split, TaskBatch, TaskFamily, check, task_family
-from hpo.meta.tasks.language_id import draw_distinct
+from hpo.meta.tasks.draw import draw_distinct
 from hpo.meta.tasks.languages import CODES, LANGUAGES, codes
 from hpo.meta.tasks.word_lists import SPACE, VOCABULARY, word_lists
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hpo.config.plugin import load_class
-from hpo.config.tasks import LanguageIdConfig, OmniglotConfig, SinusoidConfig
+from hpo.config.tasks import LanguageIdConfig, OmniglotConfig, SeriesConfig, SinusoidConfig, TextConfig
 from hpo.errors import InputError
 from hpo.meta.tasks import (
     FAMILIES,
@@ -192,4 +192,6 @@ def test_families_and_configs_belong_together() -> None:
         "language_id": LanguageIdConfig,
         "sinusoid": SinusoidConfig,
         "omniglot": OmniglotConfig,
+        "text": TextConfig,
+        "series": SeriesConfig,
     }

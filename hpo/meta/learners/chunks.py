@@ -29,8 +29,11 @@ class Chunking:
         return self.support is self.query is Way.KERNEL
 
 
-def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: int) -> Chunking:
-    """For an inner loop that keeps ``kept_steps`` steps of these tasks, of a network of so many parameters."""
+def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: int, points: int = 0) -> Chunking:
+    """For an inner loop that keeps ``kept_steps`` steps of these tasks, of a network of so many parameters.
+
+    points  steps of which no more than parameters and gradient are kept
+    """
     device = batch.support.inputs.device
     by = way(network, device)
     ways = by if kept_steps else gradient_way(network, batch.support), gradient_way(network, batch.query)
@@ -40,6 +43,6 @@ def chunking(network: Network, parameters: int, batch: TaskBatch, kept_steps: in
     traces = support * min(kept_steps, 1) if recompute else support * kept_steps
     if by is not Way.ACCELERATED:  # which keeps one task's query set at a time
         traces += query
-    each = traces * numbers + (kept_steps + 2) * 2 * parameters * REAL
+    each = traces * numbers + (max(kept_steps, points) + 2) * 2 * parameters * REAL
     budget = _BUDGETS[by] if device.type == "cpu" else GPU_BUDGET
     return Chunking(max(1, budget // each), recompute, *ways)

@@ -84,13 +84,13 @@ class InnerLoop:
         path, phi = [], theta
         for rates in self.rates:
             slope = support.slope(phi, rates.keys(), keep=self.second and not self.recompute)
-            if self._returns:
+            if self.returns:
                 path.append((phi, slope))
-            phi = descend(phi, slope, rates, consume=not self._returns)
+            phi = descend(phi, slope, rates, consume=not self.returns)
         return path, phi
 
     @property
-    def _returns(self) -> bool:
+    def returns(self) -> bool:
         """Whether the derivatives depend on more than phi_K."""
         return self.second or self.learn_rates or any(self.weights[:-1])
 

@@ -9,7 +9,7 @@ them another; by default they are MAML's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -52,10 +52,10 @@ class Unrolled(GradientBased):
         """By the meta-parameters that the rates are, from what it is by alpha_0..alpha_{K-1} of each parameter."""
         return {}
 
-    def loop(self, meta: Params, *, recompute: bool = False) -> InnerLoop:
-        """Of these meta-parameters."""
+    def loop(self, meta: Params) -> InnerLoop:
+        """With the rates that these meta-parameters say."""
         rates = [self.rates(meta, step) for step in range(self.inner_steps)]
-        return InnerLoop(rates, self.config.order == "second", self.weights, self.learns_rates, recompute)
+        return InnerLoop(rates, self.config.order == "second", self.weights, self.learns_rates)
 
     def _meta_gradient(self, meta: Params, batch: TaskBatch) -> tuple[Params, Metrics]:
         total, predictions = None, []
@@ -78,6 +78,11 @@ class Unrolled(GradientBased):
         if chunks.one_by_one and self._starts_from_theta:
             return self._one_by_one(loop, self._theta(meta), batch)
         return self._chunked(loop, chunks, meta, batch)
+        loop, theta = self.loop(meta), self._theta(meta)
+        traced, points = (self.inner_steps if kept else 0 for kept in (loop.second, loop.returns))
+        chunks = chunking(self.network, parameters, batch, traced, points)
+        loop = replace(loop, recompute=chunks.recompute)
+        return self._one_by_one(loop, theta, batch) if chunks.one_by_one else self._chunked(loop, chunks, theta, batch)
 
     def _one_by_one(self, loop: InnerLoop, theta: Params, batch: TaskBatch) -> Iterator[Part]:
         support, query = (kernel_tasks(self.network, episode) for episode in (batch.support, batch.query))

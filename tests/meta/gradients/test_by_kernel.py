@@ -64,14 +64,16 @@ def test_the_kernels_gradients_are_those_of_autograd(data: st.DataObject) -> Non
 
 
 @pytest.mark.parametrize("order", ["first", "second"])
+@pytest.mark.parametrize("rates", ["fixed", "learned"])
 @settings(max_examples=20)
 @given(data=st.data())
-def test_a_meta_gradient_by_kernels_is_that_by_scans(order: str, data: st.DataObject) -> None:
+def test_a_meta_gradient_by_kernels_is_that_by_scans(order: str, rates: str, data: st.DataObject) -> None:
     case = of_equal_lengths(data.draw(cases(cell="lstm"))).to(torch.float32)
     assume(isinstance(case.network.input, Features))
     steps = data.draw(st.integers(1, 3))
-    learner = Maml(MamlConfig(kind="maml", order=order, inner_steps=steps, inner_lr=0.05), case.network)
-    meta, batch = {name: tensor[0] for name, tensor in case.theta.items()}, TaskBatch(case.support, case.query)
+    config = MamlConfig(kind="maml", order=order, inner_steps=steps, inner_lr=0.05, rates=rates)
+    learner, batch = Maml(config, case.network), TaskBatch(case.support, case.query)
+    meta = learner.init(torch.Generator()) | {name: tensor[0] for name, tensor in case.theta.items()}
     with without_accelerator(least_units=10**6):
         assert gradient_way(case.network, batch.query) is Way.RECURRENCES
         expected, expected_metrics = learner.meta_gradient(meta, batch)

@@ -12,14 +12,15 @@ from hpo.meta.tasks.base import Classes, Episode, Features, TaskBatch
 
 
 def planned(
-    monkeypatch: pytest.MonkeyPatch, way: Way, hidden: int, *, steps: int = 5, time: int = 28, shots: int = 5
-) -> Chunking:
+    monkeypatch: pytest.MonkeyPatch, way: Way, hidden: int, *, steps: int = 5, points: int = 0, time: int = 28,
+    shots: int = 5,
+) -> Chunking:  # fmt: skip
     monkeypatch.setattr(chunks, "way", lambda *_: way)
     network = Network(ModelConfig(hidden_size=hidden), Features(28), Classes(5))
     inputs = torch.zeros(1).expand(16, shots, time, 28)
     episode = Episode(inputs, torch.zeros(16, shots, dtype=torch.int64), torch.full((16, shots), time))
     parameters = sum(tensor.numel() for tensor in network.init(torch.Generator()).values())
-    return chunking(network, parameters, TaskBatch(episode, episode), steps)
+    return chunking(network, parameters, TaskBatch(episode, episode), steps, points)
 
 
 def test_larger_networks_hold_fewer_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +34,12 @@ def test_longer_inner_loops_hold_fewer_tasks(monkeypatch: pytest.MonkeyPatch) ->
     tasks = [planned(monkeypatch, Way.ACCELERATED, 128, steps=steps).tasks for steps in (0, 1, 5, 100)]
     assert tasks == sorted(tasks, reverse=True)
     assert len(set(tasks)) == 4
+
+
+def test_points_on_the_way_take_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = [planned(monkeypatch, Way.ACCELERATED, 512, steps=0, points=points).tasks for points in (0, 2, 10)]
+    assert tasks == sorted(tasks, reverse=True)
+    assert len(set(tasks)) == 3
 
 
 def test_autograds_graph_holds_fewer_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,16 +73,13 @@ class Unrolled(GradientBased):
 
     def _parts(self, meta: Params, batch: TaskBatch) -> Iterator[Part]:
         parameters = sum(tensor.numel() for tensor in meta.values())
-        chunks = chunking(self.network, parameters, batch, self.inner_steps if self.config.order == "second" else 0)
-        loop = self.loop(meta, recompute=chunks.recompute)
-        if chunks.one_by_one and self._starts_from_theta:
-            return self._one_by_one(loop, self._theta(meta), batch)
-        return self._chunked(loop, chunks, meta, batch)
-        loop, theta = self.loop(meta), self._theta(meta)
+        loop = self.loop(meta)
         traced, points = (self.inner_steps if kept else 0 for kept in (loop.second, loop.returns))
         chunks = chunking(self.network, parameters, batch, traced, points)
         loop = replace(loop, recompute=chunks.recompute)
-        return self._one_by_one(loop, theta, batch) if chunks.one_by_one else self._chunked(loop, chunks, theta, batch)
+        if chunks.one_by_one and self._starts_from_theta:
+            return self._one_by_one(loop, self._theta(meta), batch)
+        return self._chunked(loop, chunks, meta, batch)
 
     def _one_by_one(self, loop: InnerLoop, theta: Params, batch: TaskBatch) -> Iterator[Part]:
         support, query = (kernel_tasks(self.network, episode) for episode in (batch.support, batch.query))

@@ -39,7 +39,7 @@ MAX_NAME = 200  # of a study
 def export(study: str, trial: int | None, output: str, learner: Path | None, force: bool, storage: str | None) -> None:
     """Write a trial's config, every field filled in, as a study config without a search: hpo train takes it.
 
-    With --learner FOLDER, also the trained learner, which hpo adapt takes: config.yaml and learner.safetensors.
+    With --learner FOLDER, also the trained learner, which hpo adapt takes.
     """
     if learner is not None and output != "-":
         raise click.UsageError("found -o and --learner, expected one of them: --learner writes a config too")
@@ -54,12 +54,12 @@ def export(study: str, trial: int | None, output: str, learner: Path | None, for
     if target is None:
         click.echo(exported, nl=False)
         return
-    _write(target, exported)
+    write_file(target, exported.encode())
     say(f"{target}: train and test it with  hpo train {target}", err=True)
 
 
 def _export_learner(study: str, trial: int | None, folder: Path, force: bool, storage: str | None) -> None:
-    from hpo.meta.exported import CONFIG, trained_parameters, write_parameters
+    from hpo.meta.exported import CONFIG, contents, trained_parameters
 
     if _exists(folder) and not force:
         raise InputError(f"{folder} exists: give another name with --learner, or --force to replace what is in it")
@@ -70,14 +70,15 @@ def _export_learner(study: str, trial: int | None, folder: Path, force: bool, st
             f"trial {found.trial.number} of {study!r} has no trained learner: only trials that were trained to their"
             " end keep one"
         )
-    meta = trained_parameters(Path(found.trial.checkpoint_uri), TrialConfig.from_dict(found.config or {}))
+    config = TrialConfig.from_dict(found.config or {})
+    files = contents(config, trained_parameters(Path(found.trial.checkpoint_uri), config))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} cannot be made: {getattr(error, 'strerror', error)}") from None
-    written = write_parameters(folder, meta)
-    _write(folder / CONFIG, as_yaml(found))
-    say(f"{written}: adapt it to a task of yours with  hpo adapt {folder} --support FILE --query FILE", err=True)
+    for name, content in {CONFIG: as_yaml(found).encode(), **files}.items():
+        write_file(folder / name, content)
+    say(f"{folder}: adapt it to a task of yours with  hpo adapt {folder} --support FILE --query FILE", err=True)
 
 
 def _detail(database: Database, study: str, number: int | None) -> TrialDetail:
@@ -106,14 +107,14 @@ def as_yaml(found: TrialDetail) -> str:
     return comment + to_yaml({"name": row.study[: MAX_NAME - len(suffix)] + suffix, **config})
 
 
-def _write(target: Path, content: str) -> None:
-    """In one step: no other program reads half a file, and a full disk leaves the old one."""
+def write_file(target: Path, content: bytes) -> None:
+    """In one step: no other program reads half a file, and a full disk leaves the old one. Raises InputError."""
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except (OSError, ValueError) as error:  # ValueError: a zero in the name
         raise InputError(f"{target} cannot be written: {getattr(error, 'strerror', error)}") from None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(content)
         os.chmod(temporary, 0o644 & ~_umask())
         os.replace(temporary, target)

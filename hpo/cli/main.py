@@ -35,6 +35,7 @@ VERBS = (  # by how often they are used
     Verb("dashboard", "dashboard:dashboard", "Open optuna-dashboard on the database."),
     Verb("export", "export:export", "Write a trial's config to a file that trains alone."),
     Verb("train", "train:train", "Train one config with several seeds and test it; or compare two."),
+    Verb("adapt", "adapt:adapt", "Adapt a trained learner to a task of your own, and predict."),
     Verb("query", "query:query", "Ask the database by a named query or by SQL."),
     Verb("studies", "studies:studies", "All studies of the database."),
     Verb("pause", "control:pause", "Let the running trials go; `hpo resume` continues them."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (its usual name)
@@ -19,7 +20,19 @@ from hpo.meta.cells.base import PARAMETERS, affine, uniform
 from hpo.meta.embedding import LookUp
 from hpo.meta.packing import Packing, pack
 from hpo.meta.read_out import ReadOut
-from hpo.meta.tasks.base import Classes, Episode, Features, TaskFamily, Tokens, Values
+from hpo.meta.tasks.base import Classes, Episode, Features, Tokens, Values
+
+
+class Shaped(Protocol):
+    """What says of tasks what goes in and what comes out: a task family, or an exported learner's note of it."""
+
+    @property
+    def input(self) -> Tokens | Features:
+        """What sequences are of."""
+
+    @property
+    def output(self) -> Classes | Values:
+        """What targets are."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,8 @@ class Network:
     output: Classes | Values
 
     @classmethod
-    def of(cls, config: ModelConfig, family: TaskFamily) -> Network:
-        """The network that ``config`` describes, for this family's tasks."""
+    def of(cls, config: ModelConfig, family: Shaped) -> Network:
+        """The network that ``config`` describes, for tasks of this shape."""
         return cls(config, family.input, family.output)
 
     @property

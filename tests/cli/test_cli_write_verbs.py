@@ -9,9 +9,8 @@ import torch
 from sqlalchemy import update
 
 from hpo.config import TrialConfig, load_study_config
-from hpo.errors import InputError
 from hpo.meta.checkpoint import FILE_NAME, TrainingState, save
-from hpo.meta.exported import read_parameters, write_parameters
+from hpo.meta.exported import ExportedLearner
 from hpo.meta.outer import Outer
 from hpo.meta.trial import Trial
 from hpo.results import queries, store
@@ -74,12 +73,16 @@ def test_export_of_the_learner_itself(run: Run, study: Study, trained: Path, dat
     config = load_study_config("learned/config.yaml").trial_config({})
     assert config.to_dict() == queries.trial(database, study.name, 0).config
     initial = Trial.of(config, torch.device("cpu")).initial_parameters()
-    found = read_parameters(Path("learned"), initial)
+    found = ExportedLearner.load("learned").meta
     assert found.keys() == initial.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in initial.items())
     assert "--force" in run("export", study.name, "--learner", "learned", code=2).stderr
     run("export", study.name, "--learner", "learned", "--force")
-    assert sorted(path.name for path in Path("learned").iterdir()) == ["config.yaml", "learner.safetensors"]
+    assert sorted(path.name for path in Path("learned").iterdir()) == [
+        "config.yaml",
+        "learner.safetensors",
+        "task.json",
+    ]
 
 
 def test_export_of_a_learner_that_is_not_there(run: Run, study: Study, trained: Path) -> None:
@@ -94,18 +97,6 @@ def test_export_of_a_learner_that_is_not_there(run: Run, study: Study, trained: 
     assert not Path("learned").exists()
     assert not Path("x").exists()
     assert "one of them" in run("export", study.name, "-o", "a.yaml", "--learner", "x", code=2).stderr
-
-
-def test_parameters_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    write_parameters(tmp_path, {"a": torch.zeros(2)})
-    assert read_parameters(tmp_path, {"a": torch.ones(2)})["a"].tolist() == [0.0, 0.0]
-    with pytest.raises(InputError, match=r"does not fit config\.yaml"):
-        read_parameters(tmp_path, {"a": torch.zeros(3)})
-    (tmp_path / "learner.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_parameters(tmp_path, {})
-    with pytest.raises(InputError, match="there is no such file"):
-        read_parameters(tmp_path / "nowhere", {})
 
 
 def test_export_of_a_study_without_results(run: Run, study: Study, database: Database) -> None:

@@ -19,8 +19,7 @@ from hpo.meta.learners.meta_sgd import MetaSgd
 from hpo.meta.learners.metaoptnet import MetaOptNet
 from hpo.meta.learners.prototypical import Prototypical
 from hpo.meta.learners.reptile import Reptile
-from hpo.meta.network import Network
-from hpo.meta.tasks.base import TaskFamily
+from hpo.meta.network import Network, Shaped
 
 LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
     "maml": Maml,
@@ -39,8 +38,8 @@ LEARNERS: dict[str, Callable[[Any, Network], Learner]] = {
 __all__ = ["LEARNERS", "Learner", "Predictor", "adapt", "fused_learner", "learner_of"]
 
 
-def learner_of(config: TrialConfig, family: TaskFamily) -> Learner:
-    """The learner that ``learner.kind`` names, with the network of ``model`` for this family's tasks."""
+def learner_of(config: TrialConfig, family: Shaped) -> Learner:
+    """The learner that ``learner.kind`` names, with the network of ``model`` for tasks of this shape."""
     return LEARNERS[config.learner.kind](config.learner, Network.of(config.model, family))
 
 

@@ -51,7 +51,7 @@ class Series(TaskFamily):
         support = draw_distinct(moments - span + 1, config.shots, rng)  # (tasks, shots): where windows begin
         query = moments[:, None] + draw_distinct(ends - moments - span + 1, config.queries, rng)
         past = [values[:moment] for values, moment in zip(series, moments, strict=True)]
-        mean, deviation = np.array([_scale(values) for values in past]).T[..., None, None]  # (tasks, 1, 1) each
+        mean, deviation = np.array([scale(values) for values in past]).T[..., None, None]  # (tasks, 1, 1) each
         return TaskBatch(*(self._episode((_windows(series, of, span) - mean) / deviation) for of in (support, query)))
 
     def _episode(self, examples: _Reals) -> Episode:
@@ -66,7 +66,7 @@ def _windows(series: list[_Reals], begins: _Integers, span: int) -> _Reals:
     return np.stack([values[windows] for values, windows in zip(series, at, strict=True)])
 
 
-def _scale(past: _Reals) -> tuple[float, float]:
+def scale(past: _Reals) -> tuple[float, float]:
     """What is taken off, and what it is then divided by."""
     constant = np.ptp(past) == 0.0
     return float(past.mean()), float(abs(past[0]) or 1.0) if constant else float(past.std())

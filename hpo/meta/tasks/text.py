@@ -36,10 +36,10 @@ class Text(TaskFamily):
         number = {name: i for i, name in enumerate(self.corpus.classes)}
         groups = {split: [[number[name] for name in group] for group in of] for split, of in self.corpus.groups.items()}
         self._groups = large_enough(groups, config.ways)
-        self._vocabulary = Vocabulary(_trained_on(self.corpus), config.level, config.vocabulary)
+        self.vocabulary = Vocabulary.of(_trained_on(self.corpus), config.level, config.vocabulary)
         self._counts, self._first = _extents([len(texts) for texts in self.corpus.classes.values()])
         encoded = [
-            self._vocabulary.encode(text, config.max_length) for texts in self.corpus.classes.values() for text in texts
+            self.vocabulary.encode(text, config.max_length) for texts in self.corpus.classes.values() for text in texts
         ]
         self._lengths, self._begins = _extents([len(tokens) for tokens in encoded])
         self._tokens = np.concatenate([*encoded, np.zeros(config.max_length, np.int32)])  # room behind the last text
@@ -47,7 +47,7 @@ class Text(TaskFamily):
     @property
     def input(self) -> Tokens:
         """Padding, unknown, and what meta-training has."""
-        return Tokens(len(self._vocabulary))
+        return Tokens(len(self.vocabulary))
 
     @property
     def output(self) -> Classes:

@@ -10,7 +10,8 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,18 @@ _FIRST = 2
 
 
 class Vocabulary:
-    """The ``most`` most frequent tokens of some texts; as ``level`` says, a token is a word or a character."""
+    """Tokens that are told apart, by their codes; as ``level`` says, a token is a word or a character."""
 
-    def __init__(self, texts: Iterable[str], level: str, most: int) -> None:
-        self._tokens = _LEVELS[level]
-        counts = Counter(token for text in texts for token in self._tokens(text))
-        kept = sorted(counts, key=lambda token: (-counts[token], token))[:most]
-        self._codes = {token: code for code, token in enumerate(kept, _FIRST)}
+    def __init__(self, tokens: Sequence[str], level: str) -> None:
+        self.tokens = tuple(tokens)
+        self._split = _LEVELS[level]
+        self._codes = {token: code for code, token in enumerate(tokens, _FIRST)}
+
+    @classmethod
+    def of(cls, texts: Iterable[str], level: str, most: int) -> Self:
+        """The ``most`` most frequent tokens of some texts."""
+        counts = Counter(token for text in texts for token in _LEVELS[level](text))
+        return cls(sorted(counts, key=lambda token: (-counts[token], token))[:most], level)
 
     def __len__(self) -> int:
         """Padding and unknown tokens included."""
@@ -34,7 +40,7 @@ class Vocabulary:
 
     def encode(self, text: str, most: int) -> NDArray[np.int32]:
         """The first ``most`` tokens; at least one of a text that is more than spaces."""
-        return np.array([self._codes.get(token, UNKNOWN) for token in self._tokens(text)[:most]], np.int32)
+        return np.array([self._codes.get(token, UNKNOWN) for token in self._split(text)[:most]], np.int32)
 
 
 def _words(text: str) -> list[str]:

@@ -124,6 +124,14 @@ def _frequencies(code: str) -> dict[str, float]:
     return total
 
 
+def tokens_of(text: str) -> NDArray[np.uint8]:
+    """(letters,) tokens of any text: what is no letter from a to z, with or without diacritics, parts words."""
+    plain = _plain(text.lower())
+    words = "".join(character if character.isascii() and character.isalpha() else " " for character in plain).split()
+    encoded = np.frombuffer(" ".join(words).encode("ascii"), np.uint8)
+    return np.where(encoded == ord(" "), SPACE, encoded - (ord("a") - _FIRST_LETTER)).astype(np.uint8)
+
+
 def _plain(word: str) -> str:
     decomposed = unicodedata.normalize("NFKD", word.translate(_SPELLED))
     return "".join(character for character in decomposed if not unicodedata.combining(character))

@@ -49,7 +49,7 @@ def texts_of(made: Text, episode: Episode) -> list[list[tuple[str, str, str]]]:
     """Domain, label and text of every example of every task, by its tokens; all tokens have to be known."""
     config = made.config
     known = {
-        made._vocabulary.encode(text, config.max_length).tobytes(): (*name, text)
+        made.vocabulary.encode(text, config.max_length).tobytes(): (*name, text)
         for name, texts in made.corpus.classes.items()
         for text in texts
     }

@@ -19,29 +19,29 @@ from hpo.meta.tasks.tokens import UNKNOWN, Vocabulary
 )
 def test_words(text: str, expected: list[str]) -> None:
     """A token is known by its code: that of a vocabulary of it alone."""
-    found = Vocabulary([text], "word", 99)
+    found = Vocabulary.of([text], "word", 99)
     assert len(found) == 2 + len(set(expected))
     assert found.encode(text, 99).tolist() == found.encode(" ".join(expected), 99).tolist()
     assert len(found.encode(text, 99)) == len(expected)
 
 
 def test_characters() -> None:
-    vocabulary = Vocabulary(["aab"], "character", 99)
+    vocabulary = Vocabulary.of(["aab"], "character", 99)
     assert vocabulary.encode(" A\n\tbz ", 99).tolist() == [2, UNKNOWN, 3, UNKNOWN]  # spaces are one, and not known here
 
 
 def test_the_most_frequent_are_kept_and_all_others_are_one() -> None:
-    vocabulary = Vocabulary(["b a c", "c b", "c d"], "word", 2)
+    vocabulary = Vocabulary.of(["b a c", "c b", "c d"], "word", 2)
     assert len(vocabulary) == 4
     assert vocabulary.encode("c b a d e", 99).tolist() == [2, 3, UNKNOWN, UNKNOWN, UNKNOWN]
 
 
 def test_of_equally_frequent_ones_the_order_of_the_texts_does_not_matter() -> None:
-    assert [Vocabulary(texts, "word", 2).encode("x y z", 9).tolist() for texts in (["z y x"], ["y", "x", "z"])] == [
+    assert [Vocabulary.of(texts, "word", 2).encode("x y z", 9).tolist() for texts in (["z y x"], ["y", "x", "z"])] == [
         [2, 3, UNKNOWN]
     ] * 2
 
 
 def test_a_long_text_is_cut() -> None:
-    vocabulary = Vocabulary(["a b c"], "word", 9)
+    vocabulary = Vocabulary.of(["a b c"], "word", 9)
     assert vocabulary.encode("a b c", 2).tolist() == [2, 3]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from hpo.meta.tasks.tables.from_csv import read_csv
 from hpo.meta.tasks.tables.from_parquet import read_parquet
 from hpo.meta.tasks.tables.table import Table
 
-__all__ = ["Table", "read_table"]
+__all__ = ["Table", "read_file", "read_table", "require_columns"]
 
 _READERS = {".csv": read_csv, ".tsv": read_csv, ".parquet": read_parquet, ".pq": read_parquet}
 
@@ -32,18 +32,30 @@ def read_table(file: str, columns: Mapping[str, str]) -> Table:
 
 @functools.lru_cache(maxsize=2)
 def _read(path: Path, columns: tuple[tuple[str, str], ...], changed: int, size: int) -> Table:
+    table = read_file(path, "tasks.file: ")
+    for option, column in columns:
+        require_columns(table, [column], f"tasks.{option}: ")
+    return replace(table, columns={column: table.columns[column] for _, column in columns})
+
+
+def read_file(path: Path, named_by: str = "") -> Table:
+    """All columns and at least one row; raises InputError, which begins with ``named_by``."""
     try:
         table = _READERS[path.suffix.lower()](path)
     except KeyError:
-        raise InputError(f"tasks.file: found {path}, expected a file *.csv, *.tsv or *.parquet") from None
+        raise InputError(f"{named_by}found {path}, expected a file *.csv, *.tsv or *.parquet") from None
     except OSError as error:
-        raise InputError(f"tasks.file: {path} cannot be read: {error.strerror or error}") from None
-    for option, column in columns:
-        if column not in table.columns:
-            raise InputError(f"tasks.{option}: {path} has no column {column!r}{hint(column, table.columns)}")
+        raise InputError(f"{named_by}{path} cannot be read: {error.strerror or error}") from None
     if not len(table):
-        raise InputError(f"tasks.file: {path} has no rows below its header")
-    return replace(table, columns={column: table.columns[column] for _, column in columns})
+        raise InputError(f"{named_by}{path} has no rows below its header")
+    return table
+
+
+def require_columns(table: Table, columns: Sequence[str], named_by: str = "") -> None:
+    """Raises InputError, which begins with ``named_by``, where one is missing."""
+    for column in columns:
+        if column not in table.columns:
+            raise InputError(f"{named_by}{table.path} has no column {column!r}{hint(column, table.columns)}")
 
 
 def _located(file: str) -> Path:

@@ -19,8 +19,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F  # noqa: N812  (its usual name)
 from torch import Tensor
+from torch.linalg import vector_norm
+
+_NOTHING = 1e-12
 
 
 class Memory(NamedTuple):
@@ -58,12 +62,19 @@ class LeastRecentlyUsed:
         gate, strength = gate.unsqueeze(1), strength.unsqueeze(1)
         least = self._least_used(memory.usage)  # (sequences, R, N)
         write = gate * memory.read + (1.0 - gate) * least
-        slots = memory.slots * (1.0 - least.sum(dim=1)).unsqueeze(2) + write.mT @ keys
-        read = (strength * (F.normalize(keys, dim=2) @ F.normalize(slots, dim=2).mT)).softmax(dim=2)
-        usage = self.decay * memory.usage + (read + write).sum(dim=1)
+        kept = memory.slots * (1.0 - least.sum(dim=1)).unsqueeze(2)
+        slots = torch.baddbmm(kept, write.mT, keys)
+        read = (strength * _cosines(keys, slots)).softmax(dim=2)
+        usage = self.decay * memory.usage + (read + write).detach().sum(dim=1)  # what is least used has no derivative
         return read @ slots, Memory(slots, read, usage)
 
     def _least_used(self, usage: Tensor) -> Tensor:
         """w^lu, split among the heads; of equal ones the first."""
         places = usage.argsort(dim=1, stable=True)[:, : self.heads]  # (sequences, R)
         return F.one_hot(places, self.slots).to(usage.dtype)
+
+
+def _cosines(keys: Tensor, slots: Tensor) -> Tensor:
+    """Of each head's key with each slot, (sequences, R, N); of an empty slot 0."""
+    lengths = vector_norm(keys, dim=2).unsqueeze(2) * vector_norm(slots, dim=2).unsqueeze(1)
+    return keys @ slots.mT / lengths.clamp(min=_NOTHING)

@@ -76,5 +76,5 @@ class LeastRecentlyUsed:
 
 def _cosines(keys: Tensor, slots: Tensor) -> Tensor:
     """Of each head's key with each slot, (sequences, R, N); of an empty slot 0."""
-    lengths = vector_norm(keys, dim=2).unsqueeze(2) * vector_norm(slots, dim=2).unsqueeze(1)
+    lengths: Tensor = vector_norm(keys, dim=2).unsqueeze(2) * vector_norm(slots, dim=2).unsqueeze(1)
     return keys @ slots.mT / lengths.clamp(min=_NOTHING)

@@ -26,6 +26,11 @@ class TasksConfig(Section):
     shots: int = Field(5, ge=1, le=1000, description="support examples a class (classification) or a task (regression)")
     queries: int = Field(10, ge=1, le=1000, description="query examples a class or a task")
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Those of the user's that tasks are made from, which have to be on every machine."""
+        return ()
+
     def examples_a_task(self) -> int:
         """Support and query together, for the prediction of a trial's memory."""
         return self.shots + self.queries
@@ -33,6 +38,22 @@ class TasksConfig(Section):
     def longest_example(self) -> int:
         """Time steps, likewise; a family of one's own that does not say so is predicted too little at first."""
         return 1
+
+
+class TableConfig(TasksConfig):
+    """Base of the families whose tasks are made from a table of the user's."""
+
+    reads_files: ClassVar[bool] = True
+
+    file: str = Field(
+        min_length=1,
+        description="*.csv, *.tsv or *.parquet; a relative path is one in the working directory or HPO_DATA_DIR",
+    )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The table."""
+        return (self.file,)
 
 
 class ClassificationConfig(TasksConfig):
@@ -98,16 +119,10 @@ class OmniglotConfig(ClassificationConfig, HeldOutConfig):
         return IMAGE_ROWS if self.input == "rows" else LONGEST_DRAWING
 
 
-_FILE = "*.csv, *.tsv or *.parquet, in the working directory or in HPO_DATA_DIR where it is no absolute path"
-
-
-class TextConfig(ClassificationConfig, HeldOutConfig):
+class TextConfig(TableConfig, ClassificationConfig, HeldOutConfig):
     """Tell a user's classes of texts apart, given a few texts of each; a column a text's label, perhaps a domain."""
 
-    reads_files: ClassVar[bool] = True
-
     kind: Literal["text"]
-    file: str = Field(min_length=1, description=_FILE)
     text_column: str = Field("text", description="column of the texts")
     label_column: str = Field("label", description="column of their classes")
     domain_column: str = Field("domain", description="column that is read with split_by: domain only")
@@ -123,14 +138,12 @@ class TextConfig(ClassificationConfig, HeldOutConfig):
         return self.max_length
 
 
-class SeriesConfig(HeldOutConfig):
+class SeriesConfig(TableConfig, HeldOutConfig):
     """Forecast a user's time series, given a few windows of its past; a row a value, one series a task."""
 
     metrics: ClassVar[tuple[str, ...]] = ("query_loss",)
-    reads_files: ClassVar[bool] = True
 
     kind: Literal["series"]
-    file: str = Field(min_length=1, description=_FILE)
     series_column: str = Field("series", description="column that names the series")
     time_column: str = Field("time", description="column of numbers, or of dates and times")
     value_column: str = Field("value", description="column of the values")

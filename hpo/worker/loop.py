@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpo.config import InvalidConfig
+from hpo.config.data_files import require_files
 from hpo.errors import LeaseLost, StorageUnreachable, StudyNotFound
 from hpo.results import queries, store
 from hpo.results.engine import Database
@@ -82,7 +83,9 @@ class Worker:
 
     def _open(self, row: queries.StudyRow) -> Study | None:
         try:
-            return Study.of(self._database, row, worker_seed=int(self._slot.worker_id[:8], 16) >> 1)
+            study = Study.of(self._database, row, worker_seed=int(self._slot.worker_id[:8], 16) >> 1)
+            require_files(study.config.tasks)  # here, so that no trial fails for what only this machine lacks
+            return study
         except InvalidConfig as error:
             if self._study_name is not None:
                 raise

@@ -86,6 +86,19 @@ def test_a_study_whose_tasks_are_elsewhere_does_not_end_it(
     assert (status(database, "elsewhere"), status(database, "here")) == ("running", "done")
 
 
+def test_a_study_whose_file_is_elsewhere_does_not_end_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(database, name="elsewhere", tasks={"kind": "series", "file": "only_there.csv"})
+    make(database, name="here")
+    with pytest.raises(InvalidConfig, match=r"tasks\.file: there is no .*only_there\.csv"):
+        Worker(database, Slot("cpu", 1), tmp_path, "elsewhere").run()
+    Worker(database, Slot("cpu", 1), tmp_path).run()
+    assert (status(database, "elsewhere"), status(database, "here")) == ("running", "done")
+    assert queries.study_trials(database, "elsewhere") == []
+
+
 def test_a_budget_raised_meanwhile_counts(database: Database) -> None:
     running = make(database, stop={"trials": 1})
     lease = running.lease_trial("a", "host", "cpu")

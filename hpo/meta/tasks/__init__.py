@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+from hpo.config.data_files import located
 from hpo.config.plugin import load_class
 from hpo.config.tasks import TasksConfig
 from hpo.errors import InputError
@@ -47,4 +50,11 @@ def task_family(config: TasksConfig) -> TaskFamily:
         raise InputError(f"tasks.kind: {config.kind} is no subclass of hpo.meta.tasks.TaskFamily, expected one")
     if not isinstance(config, family.Config):
         raise InputError(f"tasks.kind: {config.kind} takes a {family.Config.__name__}, found a {type(config).__name__}")
-    return family(config)
+    versions = [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in map(located, config.files)]
+    return _made(family, type(config), config.model_dump_json(), tuple(versions)) if versions else family(config)
+
+
+@functools.lru_cache(maxsize=2)
+def _made(family: type[TaskFamily], config: type[TasksConfig], options: str, versions: object) -> TaskFamily:
+    """Once for all trials of a process, until the files change: to read 100,000 texts takes seconds."""
+    return family(config.model_validate_json(options))

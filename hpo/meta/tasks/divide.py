@@ -19,9 +19,14 @@ def divide(names: Iterable[str], config: HeldOutConfig, what: str) -> dict[Split
     ordered = sorted(set(names), key=lambda name: hashlib.sha256(f"{config.split_seed}:{name}".encode()).digest())
     if len(ordered) < len(Split):
         raise InputError(f"tasks: found {len(ordered)} {what}, expected at least {len(Split)}: one for every split")
-    test, validation = (max(1, round(share * len(ordered))) for share in (config.test_share, config.validation_share))
+    test = _held_out(config.test_share, len(ordered), at_most=len(ordered) - 2)
+    validation = _held_out(config.validation_share, len(ordered), at_most=len(ordered) - test - 1)
     return {
         Split.TRAIN: ordered[test + validation :],
         Split.VALIDATION: ordered[test : test + validation],
         Split.TEST: ordered[:test],
     }
+
+
+def _held_out(share: float, number: int, at_most: int) -> int:
+    return min(max(1, round(share * number)), at_most)

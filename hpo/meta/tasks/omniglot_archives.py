@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from hpo.config.data_files import VARIABLE, data_folder
 from hpo.errors import InputError
 from hpo.meta.tasks.cache import cache_folder
-from hpo.meta.tasks.data_files import VARIABLE, data_folder
 
 _REPOSITORY = "https://raw.githubusercontent.com/brendenlake/omniglot/057f034baf2ecb8530bc5710e5a23584d2a519cc/python"
 CHECKSUMS = {  # the full images' are the ones that torchvision has

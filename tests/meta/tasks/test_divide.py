@@ -34,8 +34,9 @@ def test_every_name_is_in_one_split_whatever_the_order(
     assert sorted(name for of in parts.values() for name in of) == sorted(names)
     sizes = {split: len(of) for split, of in parts.items()}
     assert min(sizes.values()) >= 1
-    assert sizes[Split.VALIDATION] == max(1, round(validation * len(names)))
-    assert sizes[Split.TEST] == max(1, round(test * len(names)))
+    wanted = {Split.VALIDATION: max(1, round(validation * len(names))), Split.TEST: max(1, round(test * len(names)))}
+    if sum(wanted.values()) < len(names):
+        assert {split: sizes[split] for split in wanted} == wanted
 
 
 def test_it_is_the_same_in_every_version() -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hpo.config.tasks import SeriesConfig
 from hpo.errors import InputError
-from hpo.meta.tasks import Features, Series, Split, TaskBatch, Values, check
+from hpo.meta.tasks import Features, Series, Split, TaskBatch, Values, check, task_family
 
 Row = tuple[str, object, object]  # series, time, value
 NAMES = [f"s{i}" for i in range(10)]
@@ -142,6 +142,15 @@ def test_the_same_generator_gives_the_same_batch_whatever_the_order_of_the_rows(
         )
         assert torch.equal(first, second)
         assert not torch.equal(first, third)
+
+
+def test_a_process_reads_a_file_once_until_it_changes(tmp_path: Path) -> None:
+    config = SeriesConfig(kind="series", file=str(write(tmp_path / "t.csv", rows())))
+    first = task_family(config)
+    assert task_family(config.model_copy()) is first
+    assert task_family(config.model_copy(update={"shots": 3})) is not first
+    write(tmp_path / "t.csv", rows(length=61))
+    assert task_family(config) is not first
 
 
 def test_every_moment_is_possible(tmp_path: Path) -> None:

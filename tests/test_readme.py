@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -47,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quickstart, *_, my_study = blocks("yaml")
     (home / "study_configs/quickstart.yaml").write_text(shortened(quickstart))
     (home / "my_study.yaml").write_text(shortened(my_study))
-    (home / "my_tasks.py").write_text(blocks("python")[0])
+    (home / "my_tasks.py").write_text(next(text for text in blocks("python") if "TaskFamily" in text))
     (home / "misspelt.yaml").write_text(
         "name: misspelt\ntasks: {kind: sinusoid}\nmodel: {hiden_size: 8}\nlearner: {kind: maml}\n"
     )
@@ -95,6 +96,19 @@ def reader_commands() -> Iterator[str]:
 def test_a_command_as_printed(folder: Path, command: str) -> None:
     done = run(folder, command + (" --force" if command.startswith("hpo export") else ""))
     assert (done.stdout + done.stderr).strip()
+
+
+def test_the_learner_is_used_as_printed(folder: Path) -> None:
+    (folder / "support.csv").write_text("text,label\nguten morgen,de\nbonjour,fr\n")
+    (folder / "query.csv").write_text("text\ndanke\nmerci\n")
+    export, adapt = next(text for text in blocks("text") if "hpo adapt" in text).splitlines()
+    run(folder, export)
+    run(folder, adapt)
+    predicted = (folder / "predictions.csv").read_text().splitlines()
+    assert predicted[0] == "text,prediction,probability of de,probability of fr"
+    in_python = next(text for text in blocks("python") if "ExportedLearner" in text)
+    told = run(folder, f"{shlex.quote(sys.executable)} -c {shlex.quote(in_python + 'print(list(predictions))')}").stdout
+    assert told.strip() == "['prediction', 'probability of de', 'probability of fr']"
 
 
 def test_the_commands_by_hand_are_those_of_the_makefile() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,10 @@ from hpo.cli.export import write_file
 from hpo.cli.options import examples
 from hpo.cli.terminal import say
 from hpo.errors import InputError
+
+if TYPE_CHECKING:
+    from hpo.meta.exported import ExportedLearner
+    from hpo.meta.tasks import Episode
 
 _FILE = click.Path(path_type=Path)
 
@@ -30,7 +35,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("-o", "--output", default="-", show_default=True, metavar="FILE", help="Where to; - is standard output.")
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Of the inner loop.  [default: its study's]")
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
-def adapt(learner: Path, support: Path, query: Path, output: str, steps: int | None, force: bool) -> None:
+@click.option(
+    "--memory", metavar="URL", help="Database where a memory_bank learner keeps its tasks."
+)
+def adapt(
+    learner: Path, support: Path, query: Path, output: str, steps: int | None, force: bool, memory: str | None
+) -> None:
     """Adapt the learner that hpo export --learner wrote to FOLDER to a task of yours, and predict.
 
     Files are CSV, TSV or Parquet, with the columns that the tasks it was trained on have: text and label; image (a
@@ -43,15 +53,33 @@ def adapt(learner: Path, support: Path, query: Path, output: str, steps: int | N
     from hpo.meta.tasks.tables import read_file
 
     trained = ExportedLearner.load(learner)
-    adapted = trained.adapt(read_file(support, "--support: "), steps)
-    asked = read_file(query, "--query: ")
-    predictions = adapted.predict(asked)
+    known, asked = read_file(support, "--support: "), read_file(query, "--query: ")
+    with _remembering(trained, memory) as remember:
+        adapted = trained.adapt(known, steps)
+        predictions = adapted.predict(asked)
+        remember(adapted.task.support)
     written = as_csv({**asked.columns, **{_free(name, asked.columns): of for name, of in predictions.items()}})
     if target is None:
         click.echo(written, nl=False)
         return
     write_file(target, written.encode())
     say(f"{target}: {len(asked)} predictions", err=True)
+
+
+@contextmanager
+def _remembering(trained: ExportedLearner, url: str | None) -> Iterator[Callable[[Episode], None]]:
+    """With a database the learner knows the tasks in it; what is given is then remembered there."""
+    if url is None:
+        yield lambda support: None
+        return
+    from hpo.meta.remembered import Remembered
+    from hpo.results import store
+    from hpo.results.engine import connect
+
+    bank = Remembered(trained)
+    with connect(url, create=True) as database:
+        bank.recall(store.recall_tasks(database, bank.fingerprint))
+        yield lambda support: store.remember_tasks(database, bank.fingerprint, bank.remember(support))
 
 
 def as_csv(columns: Mapping[str, Sequence[Any]]) -> str:

@@ -146,7 +146,7 @@ class Training:
             norm = self.outer.step(gradient)
         _expect_finite(norm, number, "norm of the meta-gradient")
         if isinstance(self.trial.learner, Remembering):
-            self.trial.learner.remember(self.outer.meta, batch)
+            self.trial.learner.remember(self.outer.meta, batch.support)
         self.meta_iteration = number
         training = self.trial.config.training
         if number % training.eval_every == 0 or number == training.meta_iterations:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-HPO_REVISION = "0006"  # of the newest migration
+HPO_REVISION = "0007"  # of the newest migration
 OPTUNA_REVISION = "v3.2.0.a"  # of Optuna's tables as they are in Optuna 5.0
 HPO_VERSION_TABLE = "hpo_alembic_version"
 OPTUNA_VERSION_TABLE = "alembic_version"
@@ -175,4 +176,12 @@ hpo_worker = Table(
     Column("device", String(64), nullable=False),
     Column("last_seen", Double, nullable=False),
     Column("trial_id", Integer, ForeignKey("trials.trial_id", ondelete="SET NULL")),
+)
+hpo_remembered_task = Table(
+    "hpo_remembered_task",
+    metadata,
+    Column("learner", String(64), primary_key=True),  # fingerprint of an exported learner's parameters
+    Column("slot", Integer, primary_key=True),  # of its bank
+    Column("content", LargeBinary, nullable=False),  # safetensors: descriptor, parameters, when it was last used
+    Column("changed", Double, nullable=False),
 )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from sqlalchemy import select
 
 from hpo.config import TrialConfig
 from hpo.meta.exported import CONFIG, contents
 from hpo.meta.trial import Trial
+from hpo.results import store
+from hpo.results.engine import Database, connect
+from hpo.results.schema import hpo_remembered_task
 from tests.cli.conftest import Run
 
 pytest.importorskip("wordfreq", reason="language_id needs the text extra")
@@ -20,15 +25,19 @@ QUERY = "id,text,prediction\n1,danke,mine\n2,au revoir,mine\n"
 
 @pytest.fixture
 def files(folder: Path) -> None:
-    raw = {"tasks": {"kind": "language_id", "ways": 3}, "learner": {"kind": "maml"}, "model": {"hidden_size": 4}}
+    write_learner({"kind": "maml"})
+    Path("support.csv").write_text(SUPPORT)
+    Path("query.csv").write_text(QUERY)
+
+
+def write_learner(learner: dict[str, Any]) -> None:
+    raw = {"tasks": {"kind": "language_id", "ways": 3}, "learner": learner, "model": {"hidden_size": 4}}
     config = TrialConfig.from_dict(raw)
-    Path("best").mkdir()
+    Path("best").mkdir(exist_ok=True)
     meta = Trial.of(config, torch.device("cpu")).initial_parameters()
     for name, content in contents(config, meta).items():
         Path("best", name).write_bytes(content)
     Path("best", CONFIG).write_text(yaml.safe_dump({"name": "best", **config.to_dict()}))
-    Path("support.csv").write_text(SUPPORT)
-    Path("query.csv").write_text(QUERY)
 
 
 def test_the_querys_rows_with_predictions_beside(run: Run, files: None) -> None:
@@ -61,3 +70,30 @@ def test_what_is_wrong_is_said(run: Run, files: None, arguments: tuple[str, ...]
     result = run("adapt", *arguments, code=2)
     assert said in result.stderr
     assert result.stdout == ""
+
+
+def test_tasks_are_remembered_in_the_database(run: Run, files: None, storage_url: str) -> None:
+    """The same task once more starts where it ended; the least recently used of two is forgotten for a third."""
+    write_learner({"kind": "memory_bank", "slots": 2, "nearness": 0.9999})
+    command = ("adapt", "best", "--support", "support.csv", "--query", "query.csv", "--memory", storage_url)
+    first, second, third = (run(*command).stdout for _ in range(3))
+    assert first != second != third
+    with connect(storage_url) as database:
+        (fingerprint,) = _learners(database)
+        assert list(store.recall_tasks(database, fingerprint)) == [0]
+        for words in ("uno dos tres", "xxxx yyyy zzzz qqqq"):
+            Path("support.csv").write_text(f"text,label\n{words},es\nbonjour monsieur,fr\n")
+            run(*command)
+        assert sorted(store.recall_tasks(database, fingerprint)) == [0, 1]
+        assert _learners(database) == [fingerprint]
+
+
+def _learners(database: Database) -> list[str]:
+    with database.reading() as connection:
+        return list(connection.scalars(select(hpo_remembered_task.c.learner).distinct()))
+
+
+def test_only_a_memory_bank_remembers(run: Run, files: None, sqlite_url: str) -> None:
+    command = ("adapt", "best", "--support", "support.csv", "--query", "query.csv", "--memory", sqlite_url)
+    assert "found a learner of kind maml, expected memory_bank" in run(*command, code=2).stderr
+    assert list(Path.cwd().glob("*.db")) == []

@@ -58,8 +58,8 @@ class Annealed(Protocol):
 class Remembering(Protocol):
     """A learner whose meta-parameters hold more than gradients teach."""
 
-    def remember(self, meta: Params, batch: TaskBatch) -> None:
-        """Called after each step of the outer loop with its tasks; changes ``meta`` in place."""
+    def remember(self, meta: Params, support: Episode) -> None:
+        """Called with the tasks of each step of the outer loop, after it; changes ``meta`` in place."""
 
 
 def adapt(learner: Learner, meta: Params, support: Episode, steps: int) -> Predictor:

@@ -62,11 +62,11 @@ class MemoryBank(Unrolled):
             gate, slot = self._gate(meta, support)
         return self._between(meta, gate, slot)
 
-    def remember(self, meta: Params, batch: TaskBatch) -> None:
-        """Stores what every task of the batch ends with; in place."""
-        solved = next(islice(self.descent(meta, batch.support), self.inner_steps, None))
+    def remember(self, meta: Params, support: Episode) -> None:
+        """Stores what every task ends with; in place."""
+        solved = next(islice(self.descent(meta, support), self.inner_steps, None))
         with torch.no_grad():
-            descriptors = self.describe(meta, batch.support)
+            descriptors = self.describe(meta, support)
         memorize(meta, descriptors, {name: solved[name] for name in self._stored}, float(meta["gate.threshold"]))
 
     def describe(self, meta: Params, support: Episode) -> Tensor:

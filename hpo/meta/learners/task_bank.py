@@ -51,6 +51,17 @@ def recalled(meta: Params, slot: Tensor, names: list[str]) -> Params:
     return {name: meta[_PREFIX + name].index_select(0, slot) for name in names}
 
 
+def slot_of(meta: Params, slot: int) -> Params:
+    """All that a slot holds, by the names that :func:`fill_slot` knows it by."""
+    return {name.removeprefix(_PREFIX): tensor[slot].clone() for name, tensor in meta.items() if is_of_bank(name)}
+
+
+def fill_slot(meta: Params, slot: int, content: Params) -> None:
+    """In place."""
+    for name, tensor in content.items():
+        meta[_PREFIX + name][slot] = tensor
+
+
 def memorize(meta: Params, descriptors: Tensor, solved: Params, near: float) -> None:
     """One task after the other, in place: over the nearest slot where it is at least ``near``, else over the oldest."""
     used = meta[f"{_PREFIX}used"]

@@ -6,6 +6,7 @@ from hpo.results.store.asking import asking, new_trial
 from hpo.results.store.confirming import plan_confirmation, record_confirmed
 from hpo.results.store.ending import reopen_search, stop_search
 from hpo.results.store.leases import FIRST, abandoned, begin_trial, release, release_worker, renew, take_over
+from hpo.results.store.remembered import recall_tasks, remember_tasks
 from hpo.results.store.studies import create_study, set_status, set_warm_start, update_study_config
 from hpo.results.store.trials import finish, record_checkpoint, report, set_posterior
 from hpo.results.store.workers import heartbeat, remove_worker
@@ -26,10 +27,12 @@ __all__ = [
     "heartbeat",
     "new_trial",
     "plan_confirmation",
+    "recall_tasks",
     "record_checkpoint",
     "record_confirmed",
     "release",
     "release_worker",
+    "remember_tasks",
     "remove_worker",
     "renew",
     "reopen_search",

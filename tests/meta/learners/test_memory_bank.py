@@ -41,8 +41,8 @@ def query_loss(learner: MemoryBank, meta: Params, batch: TaskBatch) -> float:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_meta_gradient_through_what_is_remembered(trial_config: Make, kind: str) -> None:
     learner, meta, (first, second, batch) = set_up(trial_config, kind, nearness=0.8)
-    learner.remember(meta, first)
-    learner.remember(meta, second)
+    learner.remember(meta, first.support)
+    learner.remember(meta, second.support)
     meta |= {name: tensor + 0.1 for name, tensor in meta.items() if name in learner.network.names}
     assert query_loss(learner, meta, batch) != query_loss(learner, forgotten(learner, meta), batch)
     gradient, metrics = learner.meta_gradient(meta, batch)
@@ -72,7 +72,7 @@ def test_a_task_that_is_remembered_begins_where_it_ended(trial_config: Make, kin
     meta["gate.sharpness"] = torch.tensor(1e3, dtype=torch.float64)
     solved = next(phi for step, phi in enumerate(learner.descent(meta, batch.support)) if step == learner.inner_steps)
     meta["gate.threshold"] = torch.tensor(1.0, dtype=torch.float64)  # each task has a slot
-    learner.remember(meta, batch)
+    learner.remember(meta, batch.support)
     meta["gate.threshold"] = torch.tensor(0.9, dtype=torch.float64)
     again = learner.start(meta, batch.support)
     for name in learner.network.names:

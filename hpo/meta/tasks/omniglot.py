@@ -25,7 +25,7 @@ from hpo.meta.tasks.base import Classes, Episode, Features, Split, TaskBatch, Ta
 from hpo.meta.tasks.class_episode import class_episode
 from hpo.meta.tasks.divide import divide
 from hpo.meta.tasks.draw import draw_distinct, large_enough
-from hpo.meta.tasks.omniglot_drawings import DRAWERS, drawings
+from hpo.meta.tasks.omniglot_drawings import DRAWERS, Drawings, drawings
 
 _Integers = NDArray[np.int64]
 
@@ -43,7 +43,7 @@ class Omniglot(TaskFamily):
         super().__init__(config)
         _check_enough_drawings(config)
         self.drawings = drawings(config.input, config.alphabets)
-        self.alphabets = _divided(config)
+        self.alphabets = _divided(self.drawings, config)
         self._groups = large_enough({split: self._class_groups(split) for split in Split}, config.ways)
 
     @property
@@ -92,15 +92,13 @@ def _alphabet(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _divided(config: OmniglotConfig) -> dict[Split, list[str]]:
+def _divided(found: Drawings, config: OmniglotConfig) -> dict[Split, list[str]]:
     """The alphabets of every split."""
-    background = drawings(config.input, "background" if config.alphabets == "full" else config.alphabets)
-    parts = divide(map(_alphabet, background.names), config, "alphabets")
-    if config.alphabets != "full":
+    parts = divide(map(_alphabet, found.names[~found.tested]), config, "alphabets")
+    if not found.tested.any():
         return parts
-    ours = {_alphabet(name) for name in background.names}
-    others = {_alphabet(name) for name in drawings(config.input, "full").names} - ours
-    return {**parts, Split.TRAIN: parts[Split.TRAIN] + parts[Split.TEST], Split.TEST: sorted(others)}
+    tested = sorted({_alphabet(name) for name in found.names[found.tested]})
+    return {**parts, Split.TRAIN: parts[Split.TRAIN] + parts[Split.TEST], Split.TEST: tested}
 
 
 def _check_enough_drawings(config: OmniglotConfig) -> None:

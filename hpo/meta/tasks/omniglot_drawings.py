@@ -19,6 +19,8 @@ from hpo.meta.tasks import omniglot_images, omniglot_strokes
 from hpo.meta.tasks.cache import cache_folder, read_arrays, write_arrays
 from hpo.meta.tasks.omniglot_archives import CHECKSUMS, archive
 
+_Arrays = dict[str, NDArray[Any]]
+
 DRAWERS = 20  # each drew every character once
 
 
@@ -52,34 +54,36 @@ class Drawings:
     names    (characters,) alphabet/character, none twice
     steps    (characters, 20, time, features): uint8 pixels or float32 points, 0 as padding
     lengths  (characters, 20) int64: how many steps are no padding
+    tested   (characters,) whether its alphabet is of the evaluation set
     """
 
     names: NDArray[np.str_]
     steps: NDArray[Any]
     lengths: NDArray[np.int64]
+    tested: NDArray[np.bool_]
 
 
 @functools.cache
 def drawings(kind: str, alphabets: str) -> Drawings:
     """Those of a set of alphabets; a character that two archives hold (Greek and Latin are in both small ones) once."""
     parts = [_of_archive(kind, name) for name in SETS[alphabets]]
-    names, first = np.unique(np.concatenate([part.names for part in parts]), return_index=True)
-    time = max(part.steps.shape[2] for part in parts)
-    steps = np.concatenate([_padded(part.steps, time) for part in parts])
-    return Drawings(names, steps[first], np.concatenate([part.lengths for part in parts])[first])
+    names, first = np.unique(np.concatenate([part["names"] for part in parts]), return_index=True)
+    time = max(part["steps"].shape[2] for part in parts)
+    steps = np.concatenate([_padded(part["steps"], time) for part in parts])[first]
+    lengths = np.concatenate([part["lengths"] for part in parts])[first]
+    sizes = [len(part["names"]) for part in parts]
+    return Drawings(names, steps, lengths, np.repeat([name == "evaluation" for name in SETS[alphabets]], sizes)[first])
 
 
-@functools.cache
-def _of_archive(kind: str, name: str) -> Drawings:
+def _of_archive(kind: str, name: str) -> _Arrays:
     file = f"{KINDS[kind].prefix}_{name}.zip"
     path = _cache_file(kind, file)
     arrays = read_arrays(path) if path else None
     if arrays is None or arrays.keys() != {"names", "steps", "lengths"}:
-        made = _read(kind, archive(file))
-        arrays = {"names": made.names, "steps": made.steps, "lengths": made.lengths}
+        arrays = _read(kind, archive(file))
         if path:
             write_arrays(path, **arrays)
-    return Drawings(arrays["names"], arrays["steps"], arrays["lengths"])
+    return arrays
 
 
 def _cache_file(kind: str, file: str) -> Path | None:
@@ -90,14 +94,16 @@ def _cache_file(kind: str, file: str) -> Path | None:
     return folder and folder / f"omniglot-{Path(file).stem}-{key}.npz"
 
 
-def _read(kind: str, path: Path) -> Drawings:
+def _read(kind: str, path: Path) -> _Arrays:
+    """Names, steps and lengths, as Drawings has them."""
     with zipfile.ZipFile(path) as opened:
         found = (KINDS[kind].member.fullmatch(name) for name in sorted(opened.namelist()))
         members = groupby((match for match in found if match), key=lambda match: match[1])
         read = {name: [KINDS[kind].read(opened.read(match[0])) for match in matches] for name, matches in members}
     lengths = np.array([[len(steps) for steps in of] for of in read.values()])
     each = [_padded(steps[None, None], int(lengths.max()))[0, 0] for of in read.values() for steps in of]
-    return Drawings(np.array(list(read)), np.stack(each).reshape(*lengths.shape, *each[0].shape), lengths)
+    steps = np.stack(each).reshape(*lengths.shape, *each[0].shape)
+    return {"names": np.array(list(read)), "steps": steps, "lengths": lengths}
 
 
 def _padded(steps: NDArray[Any], time: int) -> NDArray[Any]:

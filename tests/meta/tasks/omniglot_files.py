@@ -67,4 +67,3 @@ def use(monkeypatch: pytest.MonkeyPatch, folder: Path, archives: Mapping[str, Al
 def forget() -> None:
     """As in a new process."""
     omniglot_drawings.drawings.cache_clear()
-    omniglot_drawings._of_archive.cache_clear()

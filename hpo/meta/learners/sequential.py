@@ -3,12 +3,18 @@
     step t of the support set      [e(x_t), y_{t-1}] and the state -> a prediction of y_t and the next state
     a query example                [e(x), y_S] and the state after the support set -> a prediction
 
-e is the recurrent network without its head; a label is shown one step late, with the next example, so that a prediction
+e is the recurrent network without its head. A label is shown one step late, with the next example, so that a prediction
 is always made before it is seen (Hochreiter, Younger & Conwell 2001, section 2; Santoro et al. 2016, section 2). Before
 the first one stand zeros. Every query example is read from the same state, so that none knows of another. With
 ``support_loss`` the predictions of the support set count like those of the query set, as in both papers, where there is
 one sequence and every step of it counts. The order is that of order.py: in the one that families give, by class, the
 labels could be foretold.
+
+The outputs of e are normalized to mean 0 and variance 1 (Ba, Kiros & Hinton 2016, arXiv:1607.06450, without gain). At
+first they are about 0.1 and much the same for all examples, and beside labels of 1 little is learned of them. Accuracy
+at the second example of a class, two classes of Gaussians in 16 dimensions, where counting labels gives 65 %:
+    Meta-RNN, 1,000 meta-iterations    67 % as they are    93 % normalized
+    MANN, 500 meta-iterations          64 % as they are    92 % normalized
 """
 
 from __future__ import annotations
@@ -72,15 +78,18 @@ class Sequential(Episodic):
         targets = torch.cat([support.targets, batch.query.targets], dim=1)
         return self.network.loss(torch.cat([presented, asked], dim=1), targets).mean(), asked
 
+    def _embeddings(self, meta: Params, episode: Episode) -> Tensor:
+        return F.layer_norm(encode(self.network, meta, episode), (self.network.config.hidden_size,))
+
     def _present(self, meta: Params, episode: Episode) -> tuple[Tensor, _Seen]:
-        embeddings = encode(self.network, meta, episode)  # (tasks, S, H)
+        embeddings = self._embeddings(meta, episode)  # (tasks, S, H)
         labels = self._labels(episode).to(embeddings.dtype)  # (tasks, S, outputs)
         late = torch.cat([torch.zeros_like(labels[:, :1]), labels[:, :-1]], dim=1)
         predictions, state = self.read(meta, torch.cat([embeddings, late], dim=2), None)
         return predictions, _Seen(state, labels[:, -1])
 
     def _ask(self, meta: Params, seen: _Seen, query: Episode) -> Tensor:
-        embeddings = encode(self.network, meta, query)  # (tasks, Q, H)
+        embeddings = self._embeddings(meta, query)  # (tasks, Q, H)
         tasks, examples, _ = embeddings.shape
         label = seen.label.unsqueeze(1).expand(-1, examples, -1)
         rows = torch.cat([embeddings, label], dim=2).flatten(0, 1).unsqueeze(1)  # (tasks Q, 1, H + outputs)

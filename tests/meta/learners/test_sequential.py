@@ -93,7 +93,8 @@ def test_the_meta_rnn_is_an_lstm_over_examples_and_late_labels(trial_config: Mak
     for task, embeddings in enumerate(encode(learner.network, meta, batch.support).numpy()):
         h, c, label = np.zeros(6), np.zeros(6), np.zeros(2)
         for t, embedding in enumerate(embeddings):
-            h, c = lstm(meta, "reader", np.concatenate([embedding, label]), h, c)
+            normalized = (embedding - embedding.mean()) / np.sqrt(embedding.var() + 1e-5)
+            h, c = lstm(meta, "reader", np.concatenate([normalized, label]), h, c)
             np.testing.assert_allclose(presented[task, t], weight @ h + bias, rtol=1e-10, atol=1e-12)
             label = np.eye(2)[batch.support.targets[task, t]]
 

@@ -3,9 +3,12 @@
 The protocol of Li et al. 2017, arXiv:1707.09835, section 4.1, with 5 shots. A task is a wave A sin(omega x + b) with A,
 omega and b uniform in [0.1, 5], [0.8, 1.2] and [0, pi]; x is uniform in [-5, 5]. Meta-training: 60,000 meta-iterations
 of 4 tasks with 5 examples in the support set and 10 in the query set, one inner step, its rate 0.01 (MAML) or at first
-one number in [0.005, 0.1] (Meta-SGD), Adam at 0.001. Meta-test: 100 waves, each with 100 support sets; the squared
-error on 100 evenly spaced points. The network has two hidden layers of 40 units, ReLU, weights of a normal distribution
+one number in [0.005, 0.1] (Meta-SGD), Adam at 0.001. Meta-test: waves with 100 support sets each; the squared error
+on 100 evenly spaced points. The network has two hidden layers of 40 units, ReLU, weights of a normal distribution
 with standard deviation 0.01 that is cut off at two of them, and biases of 0.
+
+The paper has 100 waves in its meta-test: so few that ten such sets give one network 0.72 to 0.96. Here there
+are 1,000, the same for all seeds.
 
 It is no network of this service's, but what learns it is this service's: the learners' rates, inner loop, adjoint and
 outer optimizer. The networks of all seeds are trained side by side, as tasks with theta of their own.
@@ -37,7 +40,8 @@ from hpo.meta.learners.unrolled import Unrolled
 from hpo.meta.outer import Outer
 
 SHOTS, QUERIES, META_BATCH, META_ITERATIONS = 5, 10, 4, 60_000
-TEST_WAVES, TEST_SETS, TEST_POINTS = 100, 100, 100
+TEST_WAVES, TEST_SETS, TEST_POINTS = 1000, 100, 100
+AT_ONCE = 100  # waves
 PUBLISHED = {"MAML": (1.13, 0.18), "Meta-SGD": (0.90, 0.16)}  # table 1, with 95 % confidence intervals
 NO_CLIPPING = 1e9
 INNER_LRS = (0.005, 0.1)  # where Meta-SGD's begin
@@ -134,18 +138,22 @@ def joined(losses: Sequence[AutogradLoss]) -> AutogradLoss:
     return AutogradLoss(losses[0].network, sequences, targets)
 
 
-def meta_test(learner: Unrolled, meta: Params, seed: int) -> Tensor:
+def meta_test(learner: Unrolled, meta: Params) -> Tensor:
     """Each wave's mean squared error after one step, (waves,); meta (*shape) of one seed."""
-    mlp, generator = Mlp(), torch.Generator().manual_seed(2000 + seed)
-    waves = Waves.draw(TEST_WAVES, generator).repeated(TEST_SETS)
-    tasks = TEST_WAVES * TEST_SETS
+    generators = (torch.Generator().manual_seed(2100 + part) for part in range(TEST_WAVES // AT_ONCE))
+    return torch.cat([errors(learner, meta, generator) for generator in generators])
+
+
+def errors(learner: Unrolled, meta: Params, generator: torch.Generator) -> Tensor:
+    mlp, tasks = Mlp(), AT_ONCE * TEST_SETS
+    waves = Waves.draw(AT_ONCE, generator).repeated(TEST_SETS)
     support = waves.drawn_loss(mlp, SHOTS, generator)
     points = torch.linspace(-5.0, 5.0, TEST_POINTS).view(1, -1, 1).expand(tasks, -1, -1)
     theta = {name: meta[name].expand(tasks, *meta[name].shape) for name in mlp.names}
     rates = learner.rates(meta, 0)
     phi = descend(theta, support.slope(theta, rates.keys(), keep=False), rates, consume=True)
     query = waves.loss(mlp, points)
-    return mlp.loss(query.predict(phi), query.targets).view(TEST_WAVES, TEST_SETS).mean(dim=1)
+    return mlp.loss(query.predict(phi), query.targets).view(AT_ONCE, TEST_SETS).mean(dim=1)
 
 
 def measured(name: str, seeds: Sequence[int], meta_iterations: int) -> dict[str, Any]:
@@ -153,14 +161,14 @@ def measured(name: str, seeds: Sequence[int], meta_iterations: int) -> dict[str,
     began = time.perf_counter()
     learner, meta = meta_train(name, seeds, meta_iterations)
     seconds = time.perf_counter() - began
-    errors = [meta_test(learner, {key: own[row] for key, own in meta.items()}, seed) for row, seed in enumerate(seeds)]
+    tested = [meta_test(learner, {key: own[row] for key, own in meta.items()}) for row in range(len(seeds))]
     published, interval = PUBLISHED[name]
     return {
         "learner": name,
         "published": [published, interval],
-        "mse": [round(float(own.mean()), 3) for own in errors],
-        "interval": [round(1.96 * float(own.std()) / math.sqrt(TEST_WAVES), 3) for own in errors],
-        "within": [abs(float(own.mean()) - published) <= interval for own in errors],
+        "mse": [round(float(own.mean()), 3) for own in tested],
+        "interval": [round(1.96 * float(own.std()) / math.sqrt(TEST_WAVES), 3) for own in tested],
+        "within": [abs(float(own.mean()) - published) <= interval for own in tested],
         "meta_iterations": meta_iterations,
         "seconds": round(seconds, 1),
     }

@@ -39,7 +39,10 @@ def test_the_meta_gradient_is_that_of_autograd(name: str) -> None:
         torch.testing.assert_close(found[key][0], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_prints_each_learner_beside_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prints_each_learner_beside_what_was_published(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sinusoid, "TEST_WAVES", 200)
     sinusoid.main(["--seeds", "2", "--meta-iterations", "3"])
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(each["learner"], *each["published"]) for each in found] == [("MAML", 1.13, 0.18), ("Meta-SGD", 0.9, 0.16)]

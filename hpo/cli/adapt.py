@@ -35,9 +35,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("-o", "--output", default="-", show_default=True, metavar="FILE", help="Where to; - is standard output.")
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Of the inner loop.  [default: its study's]")
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
-@click.option(
-    "--memory", metavar="URL", help="Database where a memory_bank learner keeps its tasks."
-)
+@click.option("--memory", metavar="URL", help="Database where a memory_bank learner keeps its tasks.")
 def adapt(
     learner: Path, support: Path, query: Path, output: str, steps: int | None, force: bool, memory: str | None
 ) -> None:

@@ -19,7 +19,7 @@ def repeats(hpo: Hpo) -> int:
 
 def test_a_worker_that_is_killed_in_a_confirmation_costs_an_attempt_and_no_training(hpo: Hpo) -> None:
     stop = {"trials": 3, "confirm": 2, "confirm_seeds": 2}
-    training = {**LONG["training"], "meta_iterations": 2000, "eval_every": 100}  # still runs when the worker is found
+    training = {**LONG["training"], "meta_iterations": 1200, "eval_every": 100}  # still runs when the worker is found
     search = {"learner.inner_lr": {"type": "float", "low": 0.01, "high": 0.1, "log": True}}
     execution = {"devices": "cpu", "slots_per_device": 2, "lease_s": 3.0}
     launch = hpo.start("launch", str(hpo.replace(training=training, search=search, stop=stop, execution=execution)))

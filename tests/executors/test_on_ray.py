@@ -21,6 +21,7 @@ from tests.postgres import PASSWORD, PostgresServer
 
 pytest.importorskip("ray", reason="the ray extra is not installed")
 
+SHORT = {**LONG["training"], "meta_iterations": 400, "eval_every": 20}
 NODE: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 100 * 2**20}
 
 
@@ -80,7 +81,7 @@ def test_a_node_dies_and_another_joins(cluster: Any, locked_hpo: Hpo) -> None:
         "devices": "cpu",  # the GPUs are made up
         "lease_s": 3.0,
     }
-    launch = hpo.start("launch", str(hpo.replace(**LONG, stop={"trials": 8}, execution=execution)))
+    launch = hpo.start("launch", str(hpo.replace(training=SHORT, stop={"trials": 8}, execution=execution)))
     (lost,) = wait_until(
         lambda: [process for process in workers(second) if process.pid in training_in(hpo.storage)], timeout=90
     )

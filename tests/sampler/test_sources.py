@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.config.search import FloatDimension
@@ -198,7 +198,7 @@ def test_without_sources_it_is_the_plain_surrogate(mixed: Space) -> None:
         assert torch.equal(one, two)
 
 
-@laws
+@settings(laws, max_examples=30)
 @given(st.data(), histories(), st.integers(1, 3))
 def test_no_history_of_sources_makes_it_raise(
     data: st.DataObject, history: tuple[Space, list[Observation], list[Params]], n: int

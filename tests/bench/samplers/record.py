@@ -66,7 +66,8 @@ def trained(config: TrialConfig, steps: int = STEPS) -> dict[str, np.ndarray]:
         began, learner = time.process_time(), training.trial.learner
         try:
             while training.meta_iteration < config.training.meta_iterations:
-                training.step(*learner.meta_gradient(training.outer.meta, training.next_batch()))
+                batch = training.next_batch()
+                training.step(*learner.meta_gradient(training.outer.meta, batch), batch)
                 if training.meta_iteration % every:
                     continue
                 rung = training.meta_iteration // every - 1

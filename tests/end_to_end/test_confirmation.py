@@ -38,7 +38,7 @@ def test_a_worker_that_is_killed_in_a_confirmation_costs_an_attempt_and_no_train
     assert len(chosen) == 2
     assert sum(row["attempts"] - 1 for row in rows) == 1
     reported = json.loads(hpo("query", "select number, meta_iteration from hpo_curves", "--format", "json"))
-    assert len(reported) == len({(row["number"], row["meta_iteration"]) for row in reported}) == 7 * 20
+    assert len(reported) == len({(row["number"], row["meta_iteration"]) for row in reported}) == 7 * 12
 
     first, second, *others = json.loads(hpo("best", "small", "--format", "json"))
     assert sorted([first["number"], second["number"]]) == chosen

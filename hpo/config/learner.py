@@ -34,7 +34,7 @@ class InnerLoopConfig(LearnerConfig):
     """Gradient descent on the support set."""
 
     default_search: ClassVar[dict[str, dict[str, Any]]] = {
-        "inner_lr": {"type": "float", "low": 0.003, "high": 1.0, "log": True},
+        "inner_lr": {"type": "float", "low": 0.003, "high": 10.0, "log": True},
         "inner_steps": {"type": "int", "low": 1, "high": 5},
     }
 

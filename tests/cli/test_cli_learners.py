@@ -32,7 +32,7 @@ def test_every_field_of_a_learner(run: Run, kind: str) -> None:
 def test_bounds_and_default_search_in_words(run: Run) -> None:
     rows = {row["field"]: row for row in as_json(run("learners", "maml", "--json"))}
     assert rows["learner.inner_lr"]["expected"] == "0.0 < float <= 100.0"
-    assert rows["learner.inner_lr"]["search"] == "0.003 to 1.0 (log)"
+    assert rows["learner.inner_lr"]["search"] == "0.003 to 10.0 (log)"
     assert rows["learner.order"]["expected"] == "first, second"
     assert "learner.inner_steps" in run("learners", "maml").stdout
 

@@ -16,7 +16,7 @@ from tests.postgres import running_server
 
 PLANS = {
     "postgresql": Plan(workers=8, trials=60, kills=100, naps=5, outages=2, sampler="gp_ei"),
-    "sqlite": Plan(workers=4, trials=40, kills=100, sampler="gp_ei"),
+    "sqlite": Plan(workers=4, trials=50, kills=100, sampler="gp_ei"),
 }
 
 

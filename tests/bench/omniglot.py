@@ -25,15 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from numpy.typing import NDArray
 
-from hpo.config import load_study_config
 from hpo.meta.evaluate import estimate, task_curves
-from hpo.meta.exported import CONFIG, read_parameters
+from hpo.meta.exported import ExportedLearner
 from hpo.meta.tasks.omniglot_runs import WAYS, official_runs
-from hpo.meta.trial import Trial
 from hpo.results import queries
 from hpo.results.engine import connect
 from hpo.results.rows import BestRow
@@ -42,7 +39,7 @@ STUDY = Path(__file__).with_suffix(".yaml")
 LEARNERS = ("prototypical", "matching", "metaoptnet", "maml")
 # Of 20 ways and one shot, a support loss is a mean over 20 characters. A MAML that is trained for 150 to 200 meta-
 # iterations has an error of 93% with an inner rate of 0.3 (chance is 95), and of 80 to 83 with one of 5 to 20; the
-# default search ends at 1.
+# default search ends at 10.
 SEARCH = {"maml": {"learner.inner_lr": {"type": "float", "low": 1.0, "high": 50.0, "log": True}}}
 HOURS = 1.8  # what is not training and what trials take to end comes on top
 CHANCE = 1.0 - 1.0 / WAYS
@@ -110,10 +107,8 @@ def scored(best: BestRow, exported: Path) -> dict[str, Any]:
 
 def one_shot_errors(exported: Path) -> NDArray[np.float64]:
     """The share of wrong answers in each of the runs, by a learner that ``hpo export --learner`` wrote; (runs,)."""
-    trial = Trial.of(load_study_config(exported / CONFIG), torch.device("cpu"))
-    meta = read_parameters(exported, like=trial.initial_parameters())
-    steps = trial.learner.inner_steps
-    accuracy = task_curves(trial.learner, meta, official_runs(), [steps]).accuracy
+    found = ExportedLearner.load(exported)
+    accuracy = task_curves(found.learner, found.meta, official_runs(), [found.learner.inner_steps]).accuracy
     assert accuracy is not None  # there are classes
     return 1.0 - accuracy[0]
 

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from hpo.config import StudyConfig, load_study_config
+from hpo.config import StudyConfig
 from hpo.config.learner import LEARNERS
-from hpo.meta.exported import CONFIG, read_parameters
-from hpo.meta.learners.base import adapt
+from hpo.meta.exported import ExportedLearner
 from hpo.meta.tasks.omniglot_runs import official_runs
-from hpo.meta.trial import Trial
 from tests.bench import omniglot
 from tests.bench.omniglot import PUBLISHED, UNVERIFIED, markdown, measured, study_of
 from tests.real_data import folder_with
@@ -67,10 +64,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("learner", ["prototypical", "maml"])
 def test_the_errors_are_those_of_the_exported_learner(learner: str, folder: Path) -> None:
     row = measured(study_of(learner, 1.0, SMALL), folder)
-    exported = folder / learner
-    trial = Trial.of(load_study_config(exported / CONFIG), torch.device("cpu"))
-    meta, runs = read_parameters(exported, like=trial.initial_parameters()), official_runs()
-    answers = adapt(trial.learner, meta, runs.support, trial.learner.inner_steps)(runs.query).argmax(dim=2)
+    runs = official_runs()
+    answers = ExportedLearner.load(folder / learner).adapt_episode(runs.support)(runs.query).argmax(dim=2)
     wrong = 100.0 * (answers != runs.query.targets).double().mean(dim=1)  # (runs,)
     assert row["error"] == pytest.approx([float(wrong.mean()), float(wrong.std() / len(wrong) ** 0.5)])
     assert row["outcomes"] == {"ok": 1}

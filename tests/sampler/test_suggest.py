@@ -19,7 +19,7 @@ from hpo.sampler.surrogate import Surrogate
 from hpo.space import Params, Space
 
 laws = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -24,7 +24,7 @@ RATES: dict[str, dict[str, Any]] = {
     "learner.inner_steps": {"type": "int", "low": 1, "high": 2},
 }
 FUSED = {**CONFIG["execution"], "fuse": 4}
-LONG = {"meta_iterations": 1000, "eval_every": 25, "eval_tasks": 8, "meta_batch": 2}
+LONG = {"meta_iterations": 600, "eval_every": 25, "eval_tasks": 8, "meta_batch": 2}
 
 
 def rungs(hpo: Hpo) -> dict[int, list[int]]:
@@ -72,7 +72,7 @@ def test_what_is_let_go_or_killed_goes_on_as_the_same_trials(hpo: Hpo, number: s
     assert [(row["number"], row["outcome"], row["attempts"]) for row in rows] == [
         (i, "ok", made) for i, made in enumerate(attempts)
     ]
-    assert rungs(hpo) == {number: list(range(25, 1001, 25)) for number in range(6)}
+    assert rungs(hpo) == {number: list(range(25, 601, 25)) for number in range(6)}
 
 
 class Remembered:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo.cli.export import write_file
+from hpo.cli.files import require_free, write_file
 from hpo.cli.options import examples
 from hpo.cli.terminal import say
-from hpo.errors import InputError
 
 if TYPE_CHECKING:
     from hpo.meta.exported import ExportedLearner
@@ -45,8 +44,8 @@ def adapt(
     file's path) and label; or time and value, of one series. The predictions are the query's rows with more columns.
     """
     target = None if output == "-" else Path(output)
-    if target is not None and target.exists() and not force:
-        raise InputError(f"{target} exists: give another name with -o, or --force to replace it")
+    if target is not None:
+        require_free(target, "-o", force)
     from hpo.meta.exported import ExportedLearner
     from hpo.meta.tasks.tables import read_file
 

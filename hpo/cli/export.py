@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import click
 
 from hpo.cli import text
+from hpo.cli.files import require_free, write_file
 from hpo.cli.options import TrialNumber, examples, open_to_read, storage_option
 from hpo.cli.output import to_yaml
 from hpo.cli.terminal import say
@@ -43,12 +42,15 @@ def export(study: str, trial: int | None, output: str, learner: Path | None, for
     """
     if learner is not None and output != "-":
         raise click.UsageError("found -o and --learner, expected one of them: --learner writes a config too")
-    target = None if output == "-" else Path(output)
-    if learner is not None:
+    if learner is None:
+        _export_config(study, trial, None if output == "-" else Path(output), force, storage)
+    else:
         _export_learner(study, trial, learner, force, storage)
-        return
-    if target is not None and _exists(target) and not force:
-        raise InputError(f"{target} exists: give another name with -o, or --force to replace it")
+
+
+def _export_config(study: str, trial: int | None, target: Path | None, force: bool, storage: str | None) -> None:
+    if target is not None:
+        require_free(target, "-o", force)
     with open_to_read(storage) as database:
         exported = as_yaml(_detail(database, study, trial))
     if target is None:
@@ -61,8 +63,7 @@ def export(study: str, trial: int | None, output: str, learner: Path | None, for
 def _export_learner(study: str, trial: int | None, folder: Path, force: bool, storage: str | None) -> None:
     from hpo.meta.exported import CONFIG, contents, trained_parameters
 
-    if _exists(folder) and not force:
-        raise InputError(f"{folder} exists: give another name with --learner, or --force to replace what is in it")
+    require_free(folder, "--learner", force)
     with open_to_read(storage) as database:
         found = _detail(database, study, trial)
     if found.trial.checkpoint_uri is None:
@@ -105,33 +106,3 @@ def as_yaml(found: TrialDetail) -> str:
         outcome += f"; violates {row.violated}"
     comment = f"# Trial {row.number} of the study {text.printable(row.study)}: {outcome}; written by hpo export.\n"
     return comment + to_yaml({"name": row.study[: MAX_NAME - len(suffix)] + suffix, **config})
-
-
-def write_file(target: Path, content: bytes) -> None:
-    """In one step: no other program reads half a file, and a full disk leaves the old one. Raises InputError."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except (OSError, ValueError) as error:  # ValueError: a zero in the name
-        raise InputError(f"{target} cannot be written: {getattr(error, 'strerror', error)}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644 & ~_umask())
-        os.replace(temporary, target)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"{target} cannot be written: {error.strerror}") from None
-
-
-def _exists(target: Path) -> bool:
-    try:
-        return target.exists()
-    except (OSError, ValueError):  # no file can have this name: writing it says why
-        return False
-
-
-def _umask() -> int:
-    """Python can only ask by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -20,11 +20,12 @@ from hpo.meta.network import Network
 from hpo.meta.tasks.base import Episode, Tokens
 
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
-_KERNELS: dict[tuple[str, str], Callable[..., tuple[Tensor, ...]]] = {
-    ("rnn", "tanh"): torch.rnn_tanh,
-    ("rnn", "relu"): torch.rnn_relu,
+_KERNELS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "rnn_tanh": torch.rnn_tanh,
+    "rnn_relu": torch.rnn_relu,
+    "gru": torch.gru,
+    "lstm": torch.lstm,
 }
-_OTHERS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"gru": torch.gru, "lstm": torch.lstm}
 
 
 def body(network: Network, params: Params) -> Params:
@@ -46,7 +47,7 @@ def _outputs(network: Network, params: Params, rows: Tensor, lengths: Tensor) ->
     Beyond a sequence's end outputs are 0.
     """
     config = network.config
-    kernel = _KERNELS.get((config.cell, config.nonlinearity)) or _OTHERS[config.cell]
+    kernel = _KERNELS[f"rnn_{config.nonlinearity}" if config.cell == "rnn" else config.cell]
     weights = [params[f"cell{layer}.{name}"] for layer in range(config.layers) for name in PARAMETERS]
     zero = rows.new_zeros(config.layers, rows.shape[0], config.hidden_size)
     start = (zero, zero) if config.cell == "lstm" else zero

@@ -28,6 +28,11 @@ def scratch_curves(network: Network, initial: Params, batch: TaskBatch, steps: S
     return TaskCurves.join(tuple(steps), parts)
 
 
+def best_scratch_curve(network: Network, initial: Params, validation: TaskBatch, test: TaskBatch) -> TaskCurves:
+    """On the test tasks, after the one number of steps that is best on the others."""
+    return scratch_curves(network, initial, test, [best_steps(scratch_curves(network, initial, validation))])
+
+
 def best_steps(curves: TaskCurves) -> int:
     """After how many of its steps the mean loss is lowest."""
     return curves.steps[int(np.argmin(curves.loss.mean(axis=1)))]

@@ -92,7 +92,7 @@ def send(outbox: IO[str], message: Record) -> None:
 def train_and_test(job: Job, events: Events) -> SeedResult:
     """Raises Diverged, OutOfMemory, and InputError where the config's parts do not fit each other."""
     from hpo.meta.evaluate import task_curves
-    from hpo.meta.from_scratch import best_steps, scratch_curves
+    from hpo.meta.from_scratch import best_scratch_curve
     from hpo.meta.loop import Trained, train
     from hpo.meta.profile import profiled
     from hpo.meta.resources import find_device, naming_out_of_memory
@@ -110,10 +110,8 @@ def train_and_test(job: Job, events: Events) -> SeedResult:
         tasks = trial.fixed_tasks(Split.TEST, config.training.test_tasks)
         steps = ended.outcome.inner_steps or trial.learner.inner_steps
         curves = task_curves(trial.learner, ended.meta, tasks, [0, steps])
-        fresh = trial.fresh_network()
         validation = trial.fixed_tasks(Split.VALIDATION, config.training.eval_tasks)
-        chosen = best_steps(scratch_curves(trial.learner.network, fresh, validation))
-        scratch = scratch_curves(trial.learner.network, fresh, tasks, [chosen])
+        scratch = best_scratch_curve(trial.learner.network, trial.fresh_network(), validation, tasks)
     return SeedResult(
         adapted=_tested(curves, 1),
         unadapted=_tested(curves, 0),

@@ -1,7 +1,7 @@
 """A memory-augmented neural network (Santoro, Bartunov, Botvinick, Wierstra & Lillicrap 2016, arXiv:1605.06065).
 
     h_t = LSTM([e(x_t), y_{t-1}, r_{t-1}])          the controller, with a state of its own
-    k_t = tanh(W_k h_t)                             a key for each head, for the step that memory.py describes
+    k_t = tanh(W_k h_t)                             a key for each head, for the step that external_memory.py has
     prediction = W_o [h_t, r_t]
 
 alpha and beta are learned numbers, one of each for a head. sequential.py says what is read and when it is predicted.
@@ -18,7 +18,7 @@ from hpo.config.learner import MannConfig
 from hpo.meta.cells import CELLS, Params, State
 from hpo.meta.encoder import body
 from hpo.meta.layers import Linear, Recurrent
-from hpo.meta.learners.memory import LeastRecentlyUsed, Memory
+from hpo.meta.learners.external_memory import LeastRecentlyUsed, Memory
 from hpo.meta.learners.sequential import Sequential
 from hpo.meta.network import Network
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from episodic_cases import lstm, set_up
+from finite_differences import assert_gradient
 from torch import Tensor
 
 from hpo.config import TrialConfig
@@ -78,12 +79,7 @@ def test_the_gradient_is_that_of_every_prediction_that_counts(
     gradient, metrics = learner.meta_gradient(meta, batch)
     asked = learner.condition(meta, batch.support)(batch.query)
     torch.testing.assert_close(metrics.loss, learner.network.loss(asked, batch.query.targets))
-    generator, width = torch.Generator().manual_seed(1), 1e-6
-    for name, tensor in meta.items():
-        direction = torch.randn(tensor.shape, dtype=torch.float64, generator=generator)
-        above, below = (loss(meta | {name: tensor + side * width * direction}) for side in (1, -1))
-        expected = float((gradient[name] * direction).sum())
-        assert (above - below) / (2 * width) == pytest.approx(expected, rel=1e-4, abs=1e-7), name
+    assert_gradient(gradient, loss, meta, meta, rel=1e-4, abs=1e-7)
 
 
 def test_the_meta_rnn_is_an_lstm_over_examples_and_late_labels(trial_config: Make) -> None:

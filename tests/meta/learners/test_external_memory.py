@@ -7,7 +7,7 @@ from episodic_cases import Reals, cosine, softmax
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.meta.learners.memory import LeastRecentlyUsed, Memory
+from hpo.meta.learners.external_memory import LeastRecentlyUsed, Memory
 
 SLOTS, WIDTH = 7, 3
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,13 @@ from hpo.meta.own_tasks import reader_of
 from hpo.meta.tasks import Split
 from hpo.meta.tasks.tables import read_file
 from hpo.meta.trial import Trial
+from tests.csv_file import write_csv
 
 Make = Callable[..., TrialConfig]
 
 
 def written(path: Path, rows: list[dict[str, Any]]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
+    return write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
 
 
 def exported(config: TrialConfig, folder: Path) -> tuple[Trial, ExportedLearner]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from hpo.config.tasks import SeriesConfig
 from hpo.errors import InputError
 from hpo.meta.tasks import Features, Series, Split, TaskBatch, Values, check, task_family
+from tests.csv_file import write_csv
 
 Row = tuple[str, object, object]  # series, time, value
 NAMES = [f"s{i}" for i in range(10)]
@@ -32,9 +32,7 @@ def rows(length: int = 60) -> list[Row]:
 
 
 def write(path: Path, found: Sequence[Row]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("series", "time", "value"), *found])
-    return path
+    return write_csv(path, ("series", "time", "value"), found)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from hpo.config.tasks import TextConfig
 from hpo.errors import InputError
 from hpo.meta.tasks import Classes, Episode, Split, Text, Tokens, check
+from tests.csv_file import write_csv
 
 Row = tuple[str, str, str]  # text, label, domain
 
@@ -31,9 +31,7 @@ def rows(labels: int = 15, domains: int = 5, each: int = 8) -> list[Row]:
 
 
 def write(path: Path, found: list[Row]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("text", "label", "domain"), *found])
-    return path
+    return write_csv(path, ("text", "label", "domain"), found)
 
 
 @pytest.fixture(scope="module")
